@@ -1,0 +1,97 @@
+"""The data folder: what lies where under `PREVIEWDROP_HOME`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+_LONGEST_SOCKET_PATH = 100
+"""sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Paths under the data folder. Only the owner may enter it."""
+
+    path: Path
+
+    def create(self) -> Home:
+        """Makes the folder, closed to everybody else."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+        return self
+
+    @property
+    def installation(self) -> str:
+        """A short name of this data folder, carried by everything that is made for it."""
+        return hashlib.sha256(str(self.path).encode()).hexdigest()[:10]
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "serve.lock"
+
+    @property
+    def server_file(self) -> Path:
+        """JSON about the running server: `url`, `pid`, `edge_port`."""
+        return self.path / "server.json"
+
+    @property
+    def token_file(self) -> Path:
+        return self.path / "token"
+
+    @property
+    def key_file(self) -> Path:
+        return self.path / "secret.key"
+
+    @property
+    def ca_file(self) -> Path:
+        return self.path / "ca.pem"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def postgres(self) -> Path:
+        return self.path / "postgres"
+
+    @property
+    def valkey(self) -> Path:
+        return self.path / "valkey"
+
+    @property
+    def caddy(self) -> Path:
+        return self.path / "caddy"
+
+    @property
+    def mirrors(self) -> Path:
+        return self.path / "mirrors"
+
+    @property
+    def checkouts(self) -> Path:
+        """Exported commits, one folder a deployment."""
+        return self.path / "checkouts"
+
+    @property
+    def environments(self) -> Path:
+        return self.path / "environments"
+
+    @property
+    def package_cache(self) -> Path:
+        return self.path / "cache" / "uv"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a running deployment: logs, private HOME and TMPDIR."""
+        return self.path / "runs"
+
+    def socket(self, name: str) -> Path:
+        """A path for a Unix socket: in the data folder, or where it is short enough to bind."""
+        path = self.path / "sockets" / name
+        if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+            path = Path(tempfile.gettempdir()) / f"previewdrop-{self.installation}" / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path

@@ -1,0 +1,144 @@
+"""The control plane's settings: `PREVIEWDROP_…` variables, each with a default that works.
+
+Every field's description is its documentation; `docs/settings.md` is checked against them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from previewdrop.domain.errors import BadConfig
+from previewdrop.domain.spec import MIB, Limits, Timeouts
+
+_SIZE = re.compile(r"(?i)\s*(\d+(?:\.\d+)?)\s*(B|KB|KIB|MB|MIB|GB|GIB|K|M|G)?\s*")
+_UNITS = {
+    "": 1, "B": 1,
+    "K": 1024, "KIB": 1024, "KB": 1000,
+    "M": MIB, "MIB": MIB, "MB": 1000**2,
+    "G": 1024 * MIB, "GIB": 1024 * MIB, "GB": 1000**3,
+}  # fmt: skip
+
+
+def size_in_bytes(value: Any) -> Any:
+    """`"512MiB"`, `"1.5 GB"` or a number of bytes as an integer; ValueError for anything else."""
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if not match:
+            raise ValueError(f"{value!r} is not a size; write it as 512MiB or 1GiB")
+        return int(float(match[1]) * _UNITS[(match[2] or "").upper()])
+    return value
+
+
+Size = Annotated[int, BeforeValidator(size_in_bytes)]
+
+
+def default_home() -> Path:
+    """`$PREVIEWDROP_HOME`, or `previewdrop` in the user's data folder."""
+    if home := os.environ.get("PREVIEWDROP_HOME"):
+        return Path(home).expanduser().absolute()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser().absolute() / "previewdrop"
+
+
+class Settings(BaseSettings):
+    """Where PreviewDrop listens, what it uses, and what a preview may use at most."""
+
+    model_config = SettingsConfigDict(env_prefix="PREVIEWDROP_", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=default_home, description="The data folder.")
+    host: str = Field("127.0.0.1", description="Address of the control plane's API.")
+    port: int = Field(7780, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
+    edge_host: str = Field("127.0.0.1", description="Address on which previews are served.")
+    edge_port: int = Field(7443, ge=0, le=65535, description="HTTPS port of the previews.")
+    edge_http_port: int = Field(7080, ge=0, le=65535, description="HTTP port; only redirects.")
+    domain: str = Field(
+        "{project}.localhost",
+        description="Domain under which previews get their host names; `{project}` is replaced.",
+    )
+
+    postgres_url: SecretStr | None = Field(
+        None, description="Your PostgreSQL, as an administrator, instead of the embedded one."
+    )
+    postgres_port: int = Field(7781, ge=0, description="Port of the embedded PostgreSQL.")
+    state_url: SecretStr | None = Field(
+        None,
+        description="Database of PreviewDrop's own state; else `previewdrop` on that server.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Your Valkey 9.1 or newer, as an administrator, instead of the embedded one.",
+    )
+    redis_port: int = Field(7782, ge=0, description="Port of the embedded Valkey.")
+    redis_databases: int = Field(1024, ge=2, description="Numbered databases of that Valkey.")
+    caddy_admin: str | None = Field(
+        None, description="Admin address of your Caddy, instead of the embedded one."
+    )
+
+    runtime: str = Field("process", description="Where previews run.")
+    sandbox: str = Field(
+        "auto",
+        pattern="^(auto|require|off)$",
+        description="`auto` uses a sandbox where there is one, `require` refuses to start without, "
+        "`off` runs previews without.",
+    )
+    max_previews: int = Field(2, ge=1, description="Live previews of a project at the same time.")
+    concurrency: int = Field(
+        8, ge=1, le=64, description="Deployments that may be under way at the same time."
+    )
+
+    memory: Size = Field(1024 * MIB, description="Most memory a preview may ask for.")
+    cpus: float = Field(2.0, gt=0, description="Most CPUs a preview may ask for.")
+    processes: int = Field(256, ge=8, description="Most processes and threads of a preview.")
+    files: int = Field(4096, ge=64, description="Most open files of a preview's process.")
+    log_bytes: Size = Field(10 * MIB, description="Most bytes kept of a process's log.")
+    source_bytes: Size = Field(512 * MIB, description="Largest commit that is exported.")
+    environments_bytes: Size = Field(
+        4096 * MIB, description="Dependency environments kept though no preview uses them."
+    )
+
+    fetch_timeout: float = Field(300, gt=0, description="Seconds for a fetch.")
+    build_timeout: float = Field(900, gt=0, description="Seconds for a build.")
+    release_timeout: float = Field(600, gt=0, description="Seconds for the release command.")
+    health_timeout: float = Field(60, gt=0, description="Seconds until /health must answer 200.")
+    post_deploy_timeout: float = Field(
+        600, gt=0, description="Seconds for the post-deploy command."
+    )
+    grace: float = Field(30, ge=0, description="Seconds between SIGTERM and SIGKILL.")
+    expire_days: float = Field(14, gt=0, description="Days without push or request until removal.")
+
+    @property
+    def ceilings(self) -> Limits:
+        return Limits(
+            memory=self.memory,
+            cpus=self.cpus,
+            processes=self.processes,
+            files=self.files,
+            log_bytes=self.log_bytes,
+        )
+
+    @property
+    def timeouts(self) -> Timeouts:
+        return Timeouts(
+            fetch=self.fetch_timeout,
+            build=self.build_timeout,
+            release=self.release_timeout,
+            health=self.health_timeout,
+            post_deploy=self.post_deploy_timeout,
+            grace=self.grace,
+        )
+
+
+def load_settings() -> Settings:
+    """The settings of this process's environment; BadConfig names the variable that is wrong."""
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"PREVIEWDROP_{first['loc'][0]}".upper()
+        raise BadConfig(f"{name} is wrong: {first['msg']}.") from error

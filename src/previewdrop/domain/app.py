@@ -1,0 +1,87 @@
+"""What detection found out about a repository: plain facts, no file handles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Lock(StrEnum):
+    """How the repository pins its dependencies, best first."""
+
+    UV = "uv.lock"
+    POETRY = "poetry.lock"
+    PIPFILE = "Pipfile.lock"
+    REQUIREMENTS = "requirements"
+    PYPROJECT = "pyproject.toml"
+    SETUP_CFG = "setup.cfg"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """Where the dependencies stand.
+
+    `lock` says how to install them; `files` are all files that decide the result (the lock, the
+    requirements files with everything they include by `-r` and `-c`, pyproject.toml), relative to
+    the repository's top, in a fixed order; `folder` is where the installer runs, relative to the
+    top (for a uv workspace its root); `package` the workspace member to install for, if any.
+    `requirements` are the files to give to `pip install -r` when `lock` is REQUIREMENTS.
+    """
+
+    lock: Lock
+    files: tuple[str, ...]
+    folder: str = ""
+    package: str | None = None
+    requirements: tuple[str, ...] = ()
+    python: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppObject:
+    """The ASGI application: `module:variable`, called first if it is a factory."""
+
+    module: str
+    variable: str
+    factory: bool = False
+
+    @property
+    def import_string(self) -> str:
+        return f"{self.module}:{self.variable}"
+
+
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """The Alembic revision graph, read without importing it.
+
+    `config` is the path of alembic.ini relative to the repository's top, `folder` that of the
+    script location. `revisions` are all known revision ids, `heads` those nobody continues.
+    """
+
+    config: str
+    folder: str
+    revisions: frozenset[str]
+    heads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppFacts:
+    """A FastAPI application as detection sees it.
+
+    `root` is the folder of the app relative to the repository's top (`""` is the top itself).
+    `import_path` are the folders that must be importable, relative to the top, first one first.
+    `command` is the server command the repository itself asks for (already without `--reload`),
+    or None when uvicorn should serve `app`. `why` explains each choice in one line each.
+    """
+
+    root: str
+    app: AppObject
+    dependencies: Dependencies
+    import_path: tuple[str, ...] = ("",)
+    command: tuple[str, ...] | None = None
+    dockerfile: str | None = None
+    migrations: Migrations | None = None
+    project_name: str | None = None
+    project_version: str | None = None
+    scripts: dict[str, str] = field(default_factory=lambda: dict[str, str]())
+    why: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,91 @@
+"""Every error PreviewDrop raises on purpose, one tree.
+
+    PreviewDropError
+    ├── BadInput              what the user gave us cannot work; nothing was changed
+    │   ├── BadName           a project, preview or variable name that cannot be used
+    │   ├── BadConfig         previewdrop.toml, [tool.previewdrop] or a project setting
+    │   ├── BadTemplate       an env template: unknown variable, cycle, invalid line
+    │   └── BadSource         not a repository, unknown branch or commit, unsafe content
+    ├── NotFound              no such project, preview or deployment
+    ├── Conflict              it exists already, or a limit is reached
+    ├── StageFailed           one stage of one deployment ended badly; carries what to tell
+    ├── Unavailable           a service we depend on did not answer; passes by itself, retried
+    └── ServerError           the control plane itself cannot run (home locked, port taken)
+
+The text of each is one sentence that says what happened, and `hint` says what to do next.
+"""
+
+from __future__ import annotations
+
+
+class PreviewDropError(Exception):
+    """An error with a sentence for people.
+
+    `message` says what happened in one sentence. `hint`, where there is one, says what to do next.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class BadInput(PreviewDropError):
+    """What the user gave cannot work; nothing was changed."""
+
+
+class BadName(BadInput):
+    """A project, preview or variable name that cannot be used."""
+
+
+class BadConfig(BadInput):
+    """A setting in the repository or on the server that is unknown or of the wrong type."""
+
+
+class BadTemplate(BadInput):
+    """An env template with an unknown variable, a cycle or an invalid line."""
+
+
+class BadSource(BadInput):
+    """A repository, branch or commit that cannot be used."""
+
+
+class NotFound(PreviewDropError):
+    """No such project, preview or deployment."""
+
+
+class Conflict(PreviewDropError):
+    """It exists already, or a limit is reached."""
+
+
+class Unavailable(PreviewDropError):
+    """A service did not answer; it passes by itself, so the step is tried again."""
+
+
+class ServerError(PreviewDropError):
+    """The control plane itself cannot run."""
+
+
+class StageFailed(PreviewDropError):
+    """One stage of one deployment ended badly.
+
+    `log_tail` holds the last lines that the stage printed, already redacted, oldest first.
+    `exit_code` is that of the command that failed, `status` the last HTTP status of a health check.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str | None = None,
+        *,
+        log_tail: tuple[str, ...] = (),
+        exit_code: int | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message, hint)
+        self.log_tail = log_tail
+        self.exit_code = exit_code
+        self.status = status
