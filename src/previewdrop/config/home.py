@@ -12,6 +12,14 @@ _LONGEST_SOCKET_PATH = 100
 """sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero."""
 
 
+def default_home() -> Path:
+    """`$PREVIEWDROP_HOME`, or `previewdrop` in the user's data folder."""
+    if home := os.environ.get("PREVIEWDROP_HOME"):
+        return Path(home).expanduser().absolute()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser().absolute() / "previewdrop"
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """Paths under the data folder. Only the owner may enter it."""

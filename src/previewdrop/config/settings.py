@@ -5,7 +5,6 @@ Every field's description is its documentation; `docs/settings.md` is checked ag
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from previewdrop.config.home import default_home
 from previewdrop.domain.errors import BadConfig
 from previewdrop.domain.spec import MIB, Limits, Timeouts
 
@@ -36,14 +36,6 @@ def size_in_bytes(value: Any) -> Any:
 
 
 Size = Annotated[int, BeforeValidator(size_in_bytes)]
-
-
-def default_home() -> Path:
-    """`$PREVIEWDROP_HOME`, or `previewdrop` in the user's data folder."""
-    if home := os.environ.get("PREVIEWDROP_HOME"):
-        return Path(home).expanduser().absolute()
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser().absolute() / "previewdrop"
 
 
 class Settings(BaseSettings):
