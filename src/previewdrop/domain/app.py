@@ -26,6 +26,12 @@ class Dependencies:
     the repository's top, in a fixed order; `folder` is where the installer runs, relative to the
     top (for a uv workspace its root); `package` the workspace member to install for, if any.
     `requirements` are the files to give to `pip install -r` when `lock` is REQUIREMENTS.
+    `extras` and `groups` have to be installed too, because FastAPI stands only in them.
+    PIPFILE without a lock file has only the Pipfile in `files`.
+
+    `python` is a wish, the most exact version the repository names ("3.12", "3.12.4", or a
+    specifier such as ">=3.11,<3.13" when it names none). `requires_python` is the specifier
+    (PEP 440) that any interpreter must satisfy.
     """
 
     lock: Lock
@@ -34,6 +40,9 @@ class Dependencies:
     package: str | None = None
     requirements: tuple[str, ...] = ()
     python: str | None = None
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    requires_python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,14 @@ class Migrations:
 
     `config` is the path of alembic.ini relative to the repository's top, `folder` that of the
     script location. `revisions` are all known revision ids, `heads` those nobody continues.
+    `warnings` name files that could not be read: the graph may lack their revisions then.
     """
 
     config: str
     folder: str
     revisions: frozenset[str]
     heads: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,9 @@ class AppFacts:
     `root` is the folder of the app relative to the repository's top (`""` is the top itself).
     `import_path` are the folders that must be importable, relative to the top, first one first.
     `command` is the server command the repository itself asks for (already without `--reload`),
-    or None when uvicorn should serve `app`. `why` explains each choice in one line each.
+    or None when uvicorn should serve `app`. Its items hold the placeholders `{host}` and `{port}`
+    (`--bind {host}:{port}`): replace these two texts and nothing else, since other braces in the
+    command are the repository's own. `why` explains each choice in one line each.
     """
 
     root: str
