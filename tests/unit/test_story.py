@@ -23,8 +23,10 @@ def changes(folder: str) -> dict[str, list[str]]:
         if file.is_dir() or "__pycache__" in file.parts:
             continue
         path = file.relative_to(STORY / folder)
-        base = (SHOP / path).read_text().splitlines() if (SHOP / path).exists() else []
-        lines = difflib.unified_diff(base, file.read_text().splitlines(), n=0, lineterm="")
+        base = (SHOP / path).read_text() if (SHOP / path).exists() else ""
+        lines = difflib.unified_diff(
+            base.splitlines(), file.read_text().splitlines(), n=0, lineterm=""
+        )
         result[str(path)] = [
             line for line in lines if line[0] in "+-" and line[:3] not in ("+++", "---")
         ]
