@@ -126,6 +126,10 @@ class Runtime(Protocol):
         """The PORT an app gets: `configured` where each app has its own network, else a free one."""
         ...
 
+    def web_command(self, facts: AppFacts, port: int) -> Process:
+        """How the app is served here: what the repository asks for, without reloading."""
+        ...
+
     async def ensure(self, spec: RunSpec) -> Handle:
         """Starts the web process and the extra ones; finds them when they run already.
 
@@ -256,3 +260,14 @@ class Edge(Protocol):
     async def last_requests(self) -> dict[str, float]:
         """Seconds since the epoch of the last request, by host, as far as the edge knows."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """One of each: everything that a deployment is made with."""
+
+    builder: Builder
+    runtime: Runtime
+    database: Database
+    cache: Cache
+    edge: Edge

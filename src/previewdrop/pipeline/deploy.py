@@ -1,0 +1,78 @@
+"""The stages of one deployment, in their order, side by side where they can be."""
+
+from __future__ import annotations
+
+import asyncio
+
+from previewdrop.domain.preview import DeploymentState
+from previewdrop.drivers.base import Artifact, Endpoint, Handle
+from previewdrop.pipeline.deploying import Deploying, Detected
+from previewdrop.pipeline.environment import environment_for, run_spec
+from previewdrop.pipeline.patience import together
+from previewdrop.pipeline.stages.build import build
+from previewdrop.pipeline.stages.cache import cache
+from previewdrop.pipeline.stages.checkout import checkout
+from previewdrop.pipeline.stages.database import database
+from previewdrop.pipeline.stages.detect import detect
+from previewdrop.pipeline.stages.health import health
+from previewdrop.pipeline.stages.post_deploy import post_deploy
+from previewdrop.pipeline.stages.release import release
+from previewdrop.pipeline.stages.route import route
+from previewdrop.pipeline.stages.start import start
+
+
+class Superseded(Exception):
+    """Something newer is wanted; this deployment must not go live."""
+
+
+async def deploy(work: Deploying) -> Handle:
+    """Brings one commit to where its URL can be switched, and switches it.
+
+    Returns the runtime's handle. Raises what a stage raised, and Superseded when something newer
+    is wanted. Whatever was started is taken away again unless the URL was switched.
+    """
+    deployments = work.shop.store.deployments
+    await deployments.advance(work.deployment_id, DeploymentState.BUILDING)
+    title = await checkout(work)
+    found = await detect(work)
+    artifact, database_endpoint, cache_endpoint = await _prepare(work, found)
+    made = {**found.as_json(), "artifact": artifact.handle}
+    await deployments.made(work.deployment_id, made, title)
+
+    await deployments.advance(work.deployment_id, DeploymentState.DEPLOYING)
+    port = work.shop.drivers.runtime.choose_port(found.config.port)
+    environment = environment_for(
+        work.shop,
+        work.row,
+        work.folder,
+        found,
+        work.variables,
+        work.commit,
+        port,
+        database_endpoint,
+        cache_endpoint,
+    )
+    work.journal.redact(environment.secrets)
+    for note in environment.notes:
+        work.journal.note(note)
+    run = run_spec(work.shop, work.row, work.deployment_id, found, artifact, environment, port)
+
+    await release(work, found, run)
+    handle = await start(work, run)
+    await health(work, found, run, handle)
+    await post_deploy(work, found, run)
+    if not await deployments.wanted(work.deployment_id):
+        raise Superseded
+    await route(work, handle)
+    return handle
+
+
+async def _prepare(
+    work: Deploying, found: Detected
+) -> tuple[Artifact, Endpoint | None, Endpoint | None]:
+    """build, database and cache at the same time."""
+    building = asyncio.ensure_future(build(work, found))
+    creating = asyncio.ensure_future(database(work, found))
+    leasing = asyncio.ensure_future(cache(work, found))
+    await together(building, creating, leasing)
+    return building.result(), creating.result(), leasing.result()

@@ -1,0 +1,24 @@
+"""build: the environment or image that the app runs in, made once for the same content."""
+
+from __future__ import annotations
+
+from previewdrop.domain.preview import StageName
+from previewdrop.drivers.base import Artifact, BuildSpec
+from previewdrop.pipeline.deploying import Deploying, Detected
+from previewdrop.pipeline.patience import patiently
+
+
+async def build(work: Deploying, found: Detected) -> Artifact:
+    """What the builder made, or found made already."""
+    spec = BuildSpec(
+        source=work.folder,
+        facts=found.facts,
+        python=found.config.python or found.facts.dependencies.python,
+        timeout=work.shop.settings.build_timeout,
+        secrets=tuple((v.name, v.value) for v in work.variables if v.name.startswith("UV_")),
+    )
+    builder = work.shop.drivers.builder
+    async with work.journal.stage(StageName.BUILD) as stage:
+        artifact = await patiently(lambda: builder.ensure(spec, stage.log), stage.log)
+        stage.cached, stage.note = artifact.cached, artifact.note
+        return artifact

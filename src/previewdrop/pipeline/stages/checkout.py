@@ -1,0 +1,25 @@
+"""checkout: exactly the wanted commit, from the local mirror, without its history."""
+
+from __future__ import annotations
+
+from previewdrop.domain.preview import StageName
+from previewdrop.pipeline.deploying import Deploying
+from previewdrop.pipeline.patience import patiently
+
+
+async def checkout(work: Deploying) -> str:
+    """Exports the commit to the deployment's folder and returns its title."""
+    checkouts, source = work.shop.checkouts, work.row.project.source
+    timeout = work.shop.settings.fetch_timeout
+
+    async with work.journal.stage(StageName.CHECKOUT) as stage:
+
+        async def attempt() -> str:
+            sha = await checkouts.fetch(source, commit=work.commit, log=stage.log, timeout=timeout)
+            commit = await checkouts.commit(source, sha, timeout=timeout)
+            export = await checkouts.export(source, sha, work.folder, stage.log, timeout=timeout)
+            for warning in export.warnings:
+                work.journal.note(warning)
+            return commit.title
+
+        return await patiently(attempt, stage.log)

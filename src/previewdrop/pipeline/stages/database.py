@@ -1,0 +1,71 @@
+"""database: the preview's own database and role, fresh when the old one cannot be used."""
+
+from __future__ import annotations
+
+from previewdrop.domain.preview import StageName, StageState
+from previewdrop.domain.spec import DatabaseSpec
+from previewdrop.drivers.base import Endpoint
+from previewdrop.pipeline.deploying import Deploying, Detected
+from previewdrop.pipeline.holdings import database_as_json, held_database, wanted_database
+from previewdrop.pipeline.journal import Stage
+from previewdrop.pipeline.patience import patiently
+
+
+async def database(work: Deploying, found: Detected) -> Endpoint | None:
+    """Where the database is; None when the project wants none.
+
+    A database whose revisions the commit does not know is recreated, since a rebase rewrote its
+    migrations; so is one that somebody asked to reset.
+    """
+    async with work.journal.stage(StageName.DATABASE) as stage:
+        wanted = wanted_database(work.shop, work.row, found.config)
+        if wanted is None:
+            stage.state, stage.note = StageState.SKIPPED, 'isolation = "none"'
+            await patiently(lambda: _remove_former(work, None), stage.log)
+            return None
+        return await patiently(lambda: _bring_about(work, found, wanted, stage), stage.log)
+
+
+async def _bring_about(
+    work: Deploying, found: Detected, wanted: DatabaseSpec, stage: Stage
+) -> Endpoint:
+    driver, preview = work.shop.drivers.database, work.row.preview
+    await _remove_former(work, wanted)
+    if reason := await _unusable(work, found, wanted):
+        await driver.remove(wanted)
+        work.journal.note(f"The database was recreated: {reason}.")
+        stage.log(f"recreated: {reason}")
+    held = database_as_json(wanted)
+    hold = work.shop.store.previews.hold_database
+    if preview.database != held:
+        await hold(preview.id, held, preview.reset_done)
+    endpoint, existed = await driver.ensure(wanted)
+    if preview.reset_done != preview.reset_wanted:
+        await hold(preview.id, held, preview.reset_wanted)
+    stage.cached, stage.note = existed, wanted.role
+    return endpoint
+
+
+async def _unusable(work: Deploying, found: Detected, wanted: DatabaseSpec) -> str | None:
+    """Why the database that is there cannot be kept; None when it can, or there is none."""
+    preview = work.row.preview
+    if preview.database is None:
+        return None
+    if preview.reset_wanted > preview.reset_done:
+        return "a reset was asked for"
+    migrations = found.facts.migrations
+    if migrations is None or not migrations.revisions:
+        return None
+    observed = await work.shop.drivers.database.observe(wanted)
+    unknown = set(observed.revisions) - migrations.revisions
+    if not unknown:
+        return None
+    names = ", ".join(sorted(unknown))
+    return f"it was at revision {names}, which this commit does not know"
+
+
+async def _remove_former(work: Deploying, wanted: DatabaseSpec | None) -> None:
+    """Takes away a database of the other kind of isolation, if the project changed it."""
+    former = held_database(work.shop, work.row)
+    if former and (wanted is None or former.name != wanted.name):
+        await work.shop.drivers.database.remove(former)

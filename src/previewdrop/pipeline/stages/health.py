@@ -1,0 +1,123 @@
+"""health: the app answers 200 before anybody is sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from http import HTTPStatus
+
+import httpx2
+from previewdrop.domain.hints import Context, hint
+
+from previewdrop.domain.errors import StageFailed
+from previewdrop.domain.preview import StageName
+from previewdrop.domain.spec import RunSpec
+from previewdrop.drivers.base import Handle, ObservedProcess
+from previewdrop.pipeline.deploying import Deploying, Detected, Workshop
+from previewdrop.pipeline.journal import TAIL_LINES, Stage
+
+_EAGER = 0.02
+_CALM = 0.25
+_EAGER_FOR = 5.0
+_ANSWER_WITHIN = 10.0
+
+
+class Unhealthy:
+    """What the last check saw: an HTTP status, or why there was none."""
+
+    status: int | None = None
+    reason: str = "nothing listens"
+
+
+async def health(work: Deploying, found: Detected, run: RunSpec, handle: Handle) -> None:
+    """Returns at the first 200; StageFailed when the app ended or the time is up."""
+    async with work.journal.stage(StageName.HEALTH) as stage:
+        await wait_until_healthy(work.shop, found.config.health, run, handle, stage)
+
+
+async def wait_until_healthy(
+    shop: Workshop, path: str, run: RunSpec, handle: Handle, stage: Stage
+) -> None:
+    """Asks `path` until it answers 200, and no longer than the app lives."""
+    seen = Unhealthy()
+    timeout = shop.settings.health_timeout
+    polling = asyncio.create_task(_poll(shop, path, run, handle, seen))
+    ending = asyncio.create_task(shop.drivers.runtime.wait(handle))
+    try:
+        done, _ = await asyncio.wait(
+            {polling, ending}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        if polling in done:
+            polling.result()
+            stage.note = f"{path} answered 200"
+            return
+        ended = ending.result() if ending in done else None
+    finally:
+        for task in (polling, ending):
+            task.cancel()
+        await asyncio.gather(polling, ending, return_exceptions=True)
+    await _copy_app_log(shop, handle, stage)
+    raise await _failure(shop, path, run, handle, stage, seen, ended)
+
+
+async def _poll(shop: Workshop, path: str, run: RunSpec, handle: Handle, seen: Unhealthy) -> None:
+    base = _base_url(str(handle["upstream"]))
+    headers = {"host": run.names.host, "x-forwarded-proto": "https"}
+    began = time.monotonic()
+    while True:
+        try:
+            answer = await shop.http.get(base + path, headers=headers, timeout=_ANSWER_WITHIN)
+            seen.status, seen.reason = answer.status_code, f"HTTP {answer.status_code}"
+            if answer.status_code == HTTPStatus.OK:
+                return
+        except httpx2.TimeoutException:
+            seen.status, seen.reason = None, f"no answer within {_ANSWER_WITHIN:g} s"
+        except httpx2.ConnectError:
+            seen.status, seen.reason = None, "nothing listens"
+        except httpx2.HTTPError as error:
+            seen.status, seen.reason = None, f"{type(error).__name__}: {error}"
+        eager = time.monotonic() - began < _EAGER_FOR and seen.status is None
+        await asyncio.sleep(_EAGER if eager else _CALM)
+
+
+async def _failure(
+    shop: Workshop,
+    path: str,
+    run: RunSpec,
+    handle: Handle,
+    stage: Stage,
+    seen: Unhealthy,
+    ended: ObservedProcess | None,
+) -> StageFailed:
+    tail = tuple(stage.tail)
+    listening = await shop.drivers.runtime.listening(handle)
+    context = Context(
+        port=run.port, memory=run.limits.memory, listening=listening.addresses, health=path
+    )
+    if ended is not None:
+        how = ended.reason or (
+            f"with exit code {ended.exit_code}" if ended.exit_code is not None else "by itself"
+        )
+        message = f"health failed: the app ended {how} before {path} answered 200"
+    else:
+        limit = shop.settings.health_timeout
+        message = f"health failed: {path} did not answer 200 within {limit:g} s ({seen.reason})"
+    code = ended.exit_code if ended else None
+    return StageFailed(
+        message,
+        hint("health", exit_code=code, status=seen.status, lines=tail, context=context),
+        log_tail=tail,
+        exit_code=code,
+        status=seen.status,
+    )
+
+
+async def _copy_app_log(shop: Workshop, handle: Handle, stage: Stage) -> None:
+    """The app's last words, kept with the deployment: its own log goes when it is removed."""
+    lines = [line async for _, line in shop.drivers.runtime.logs(handle)]
+    for line in lines[-10 * TAIL_LINES :]:
+        stage.log(line)
+
+
+def _base_url(upstream: str) -> str:
+    return f"http://{upstream}"

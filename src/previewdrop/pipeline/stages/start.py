@@ -1,0 +1,17 @@
+"""start: the web process and the extra ones, not yet reachable from outside."""
+
+from __future__ import annotations
+
+from previewdrop.domain.preview import StageName
+from previewdrop.domain.spec import RunSpec
+from previewdrop.drivers.base import Handle
+from previewdrop.pipeline.deploying import Deploying
+
+
+async def start(work: Deploying, run: RunSpec) -> Handle:
+    """Starts the processes and keeps their handle."""
+    async with work.journal.stage(StageName.START) as stage:
+        handle = await work.shop.drivers.runtime.ensure(run)
+        await work.shop.store.deployments.hold(work.deployment_id, handle)
+        stage.note = " + ".join(["web", *(process.name for process in run.processes)])
+        return handle

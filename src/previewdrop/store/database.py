@@ -1,0 +1,112 @@
+"""The connection to the control plane's own state, and bringing its schema up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import create_async_engine as create_engine
+
+from previewdrop.domain.errors import Unavailable
+from previewdrop.domain.secret import Secret
+
+HEAD = "0001"
+"""The newest revision under `migrations/versions`; a test holds it to the folder."""
+
+CHANGES = "previewdrop_changes"
+"""The NOTIFY channel on which every change of a preview is told, as JSON."""
+
+
+class StateDatabase:
+    """Short transactions on the state; none stays open while a driver works."""
+
+    def __init__(self, url: Secret) -> None:
+        parsed = make_url(url.reveal()).set(drivername="postgresql+psycopg")
+        self._engine = create_engine(
+            parsed, pool_pre_ping=True, pool_size=5, max_overflow=15, pool_timeout=10
+        )
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self.conninfo = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """One transaction; `Unavailable` when the server is not there."""
+        try:
+            async with self._sessions() as session, session.begin():
+                yield session
+        except (OperationalError, PoolTimeout) as error:
+            raise Unavailable("The state database does not answer.") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unavailable("The state database closed the connection.") from error
+            raise
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncGenerator[AsyncIterator[str]]:
+        """The payloads of CHANGES as they come, on a connection of its own."""
+        try:
+            connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
+        except psycopg.OperationalError as error:
+            raise Unavailable("The state database does not answer.") from error
+        async with connection:
+            await connection.execute(f"LISTEN {CHANGES}")
+            yield _payloads(connection)
+
+    async def migrate(self) -> None:
+        """Brings the schema to HEAD. Alembic is imported only when there is something to do."""
+        async with self._engine.connect() as connection:
+            known = await connection.scalar(
+                text("SELECT to_regclass('alembic_version') IS NOT NULL")
+            )
+            if (
+                known
+                and await connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
+            ):
+                return
+        async with self._engine.begin() as connection:
+            await _upgrade(connection)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def _payloads(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[str]:
+    try:
+        async for notice in connection.notifies():
+            yield notice.payload
+    except psycopg.OperationalError as error:
+        raise Unavailable("The state database closed the connection.") from error
+
+
+async def _upgrade(connection: AsyncConnection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "previewdrop:store/migrations")
+
+    def run(sync_connection: object) -> None:
+        cast("dict[str, object]", config.attributes)["connection"] = sync_connection
+        command.upgrade(config, "head")
+
+    await connection.run_sync(run)
+
+
+async def wait_for(url: Secret, seconds: float) -> None:
+    """Returns when the server accepts a connection; `Unavailable` after `seconds`."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(url.reveal(), connect_timeout=5):
+                return
+        except psycopg.OperationalError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable("The state database does not answer.") from error
+            await asyncio.sleep(0.05)

@@ -1,0 +1,83 @@
+"""Projects in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from previewdrop.domain.errors import Conflict, NotFound
+from previewdrop.store.database import StateDatabase
+from previewdrop.store.tables import Preview, Project
+
+
+class Projects:
+    """Every method is one transaction."""
+
+    def __init__(self, database: StateDatabase) -> None:
+        self._database = database
+
+    async def add(self, name: str, source: str, settings: Mapping[str, Any]) -> Project:
+        """A new project; Conflict if the name is taken by another repository."""
+        async with self._database.transaction() as session:
+            row = insert(Project).values(name=name, source=source, settings=dict(settings))
+            created = await session.scalar(row.on_conflict_do_nothing().returning(Project))
+            if created:
+                return created
+        raise Conflict(
+            f"There is a project {name} already.", "Give this one another name with --project."
+        )
+
+    async def all(self, source: str | None = None) -> Sequence[tuple[Project, int]]:
+        """Projects by name, each with its number of previews; those of `source` only, if given."""
+        present = Preview.state != "removed"
+        query = (
+            select(Project, func.count(Preview.id).filter(present))
+            .outerjoin(Preview, Preview.project_id == Project.id)
+            .group_by(Project.id)
+            .order_by(Project.name)
+        )
+        if source is not None:
+            query = query.where(Project.source == source)
+        async with self._database.transaction() as session:
+            return [(row[0], row[1]) for row in await session.execute(query)]
+
+    async def named(self, name: str) -> Project:
+        async with self._database.transaction() as session:
+            if project := await session.scalar(select(Project).where(Project.name == name)):
+                return project
+        raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
+
+    async def change(
+        self, name: str, settings: Mapping[str, Any], source: str | None = None
+    ) -> Project:
+        """Sets settings, takes those back whose value is None, and follows a moved repository."""
+        async with self._database.transaction() as session:
+            query = select(Project).where(Project.name == name).with_for_update()
+            project = await session.scalar(query)
+            if project is None:
+                raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
+            merged = {**project.settings, **settings}
+            project.settings = {key: value for key, value in merged.items() if value is not None}
+            project.source = source or project.source
+        return project
+
+    async def forget(self, name: str) -> bool:
+        """Marks a project as unwanted; its row goes when its last preview is gone."""
+        async with self._database.transaction() as session:
+            project = await session.scalar(select(Project).where(Project.name == name))
+            if project is None:
+                raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
+            project.present = False
+        return True
+
+    async def drop_forgotten(self) -> list[str]:
+        """Deletes unwanted projects that have no preview left; their names."""
+        left = select(Preview.id).where(
+            Preview.project_id == Project.id, Preview.state != "removed"
+        )
+        query = delete(Project).where(~Project.present, ~left.exists()).returning(Project.name)
+        async with self._database.transaction() as session:
+            return list(await session.scalars(query))

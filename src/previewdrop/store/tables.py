@@ -1,0 +1,136 @@
+"""The tables of the control plane's own state."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, LargeBinary, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    """Columns that hold JSON are JSONB, times carry their zone, texts have no length."""
+
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy reads it from the class
+        Json: JSONB,
+        list[Json]: JSONB,
+        list[str]: JSONB,
+        str: Text,
+        datetime: DateTime(timezone=True),
+        bytes: LargeBinary,
+    }
+
+
+class Project(Base):
+    """A repository. `settings` are the server's, by the dotted names of previewdrop.toml."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    source: Mapped[str]
+    settings: Mapped[Json] = mapped_column(server_default="{}")
+    present: Mapped[bool] = mapped_column(server_default="true")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Variable(Base):
+    """A project's variable, encrypted. `branch` is a glob, `preview` a slug; both may be null."""
+
+    __tablename__ = "variables"
+    __table_args__ = (
+        Index(
+            "variables_once",
+            "project_id",
+            "name",
+            "branch",
+            "preview",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    value: Mapped[bytes]
+    secret: Mapped[bool]
+    branch: Mapped[str | None]
+    preview: Mapped[str | None]
+
+
+class Preview(Base):
+    """A preview: what is wanted of it, and what it holds.
+
+    Wanted: `present`, `commit`, `generation`, and `reset_wanted`, the generation at which the
+    database must be a fresh one (`reset_done` the last at which it was). Held: `live` deployment,
+    `cache_number`, `database` (its spec as JSON, without the password).
+    """
+
+    __tablename__ = "previews"
+    __table_args__ = (
+        Index("previews_slug", "project_id", "slug", unique=True),
+        Index(
+            "previews_cache_number",
+            "cache_number",
+            unique=True,
+            postgresql_where=text("cache_number IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    slug: Mapped[str]
+    number: Mapped[int | None]
+    branch: Mapped[str]
+    present: Mapped[bool] = mapped_column(server_default="true")
+    commit: Mapped[str | None]
+    generation: Mapped[int] = mapped_column(server_default="1")
+    reset_wanted: Mapped[int] = mapped_column(server_default="0")
+    reset_done: Mapped[int] = mapped_column(server_default="0")
+    state: Mapped[str] = mapped_column(server_default="pending")
+    waiting: Mapped[str | None]
+    live: Mapped[int | None]
+    cache_number: Mapped[int | None]
+    database: Mapped[Json | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    pushed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_request_at: Mapped[datetime | None]
+
+
+class Deployment(Base):
+    """One attempt. `made` is what its stages found and made, `handle` the runtime's."""
+
+    __tablename__ = "deployments"
+    __table_args__ = (Index("deployments_preview", "preview_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    preview_id: Mapped[int] = mapped_column(ForeignKey("previews.id", ondelete="CASCADE"))
+    commit: Mapped[str]
+    title: Mapped[str | None]
+    generation: Mapped[int]
+    state: Mapped[str] = mapped_column(server_default="queued")
+    error: Mapped[Json | None]
+    stages: Mapped[list[Json]] = mapped_column(server_default="[]")
+    notes: Mapped[list[str]] = mapped_column(server_default="[]")
+    made: Mapped[Json] = mapped_column(server_default="{}")
+    handle: Mapped[Json | None]
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+
+
+class LogChunk(Base):
+    """Lines of a deployment's log, redacted: a JSON array of [stage, line]."""
+
+    __tablename__ = "log_chunks"
+    __table_args__ = (Index("log_chunks_deployment", "deployment_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id", ondelete="CASCADE"))
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    lines: Mapped[list[Any]] = mapped_column(JSONB)

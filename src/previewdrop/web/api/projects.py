@@ -1,0 +1,88 @@
+"""/api/v1/projects"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from previewdrop.config.project import ProjectConfig
+from previewdrop.config.project_file import merge, setting
+from previewdrop.domain.errors import BadConfig
+from previewdrop.domain.naming import check_project_name, project_name
+from previewdrop.web.api.depends import ControlDep
+from previewdrop.web.api.schema import ProjectPatch, ProjectRequest, ProjectView
+from previewdrop.web.api.views import project_view
+
+router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+
+MAX_PREVIEWS = "max_previews"
+
+
+@router.get("")
+async def list_projects(control: ControlDep, source: str | None = None) -> list[ProjectView]:
+    """All projects, or those of one repository."""
+    return [project_view(*row) for row in await control.store.projects.all(source)]
+
+
+@router.post("", status_code=HTTPStatus.CREATED)
+async def add_project(body: ProjectRequest, control: ControlDep) -> ProjectView:
+    """Adds a repository as a project, named after it unless a name is given."""
+    name = check_project_name(body.name or project_name(_last_part(body.source)))
+    settings = _read(body.settings)
+    project = await control.store.projects.add(name, body.source, settings)
+    return project_view(project, 0)
+
+
+@router.get("/{project}")
+async def show_project(project: str, control: ControlDep) -> ProjectView:
+    return project_view(await control.store.projects.named(project), await _count(project, control))
+
+
+@router.patch("/{project}")
+async def change_project(project: str, body: ProjectPatch, control: ControlDep) -> ProjectView:
+    """Sets settings. They hold from each preview's next deployment on."""
+    changed = await control.store.projects.change(project, _read(body.settings), body.source)
+    for preview_id in await control.store.previews.waiting(changed.id):
+        await control.operations.changed(preview_id)
+    return project_view(changed, await _count(project, control))
+
+
+@router.delete("/{project}", status_code=HTTPStatus.ACCEPTED)
+async def remove_project(project: str, control: ControlDep) -> ProjectView:
+    """Removes a project: its previews first, then its settings and variables."""
+    rows = await control.store.previews.all(project)
+    await control.store.projects.forget(project)
+    shown = project_view(await control.store.projects.named(project), len(rows))
+    for row in rows:
+        await control.store.previews.unwant(row.preview.id)
+        await control.operations.changed(row.preview.id)
+    await control.store.projects.drop_forgotten()
+    return shown
+
+
+async def _count(project: str, control: ControlDep) -> int:
+    return len(await control.store.previews.all(project))
+
+
+def _read(settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings, texts turned into what their key holds; BadConfig for what cannot be."""
+    return {key: _setting(key, value) for key, value in settings.items()}
+
+
+def _setting(key: str, value: object) -> object:
+    if key == MAX_PREVIEWS:
+        if value is not None and not str(value).isdecimal():
+            raise BadConfig(f"{MAX_PREVIEWS} must be a whole number from 1 on.")
+        return None if value is None else max(1, int(str(value)))
+    if isinstance(value, str):
+        return setting(key, value)
+    merge(ProjectConfig(), {key: value})
+    return value
+
+
+def _last_part(source: str) -> str:
+    """The repository's own name: `shop` for `git@example.com:team/shop.git` and `/srv/shop/`."""
+    return re.split(r"[/:]", source.rstrip("/"))[-1]

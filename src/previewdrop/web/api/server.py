@@ -1,0 +1,43 @@
+"""/healthz and what concerns the server itself."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from previewdrop import __version__
+from previewdrop.web.api.depends import ControlDep
+from previewdrop.web.api.schema import Health, ServerView
+
+router = APIRouter(tags=["server"])
+
+
+@router.get("/healthz")
+async def health() -> Health:
+    """Whether the server answers. The only route without a token."""
+    return Health(status="ok", version=__version__)
+
+
+@router.get("/api/v1/server")
+async def server(control: ControlDep) -> ServerView:
+    """How the server runs, and what weakens it."""
+    facts = control.facts
+    return ServerView(
+        version=__version__,
+        url=facts.url,
+        home=str(control.settings.home),
+        edge_url=facts.edge_url,
+        runtime=facts.runtime,
+        isolation=facts.isolation,
+        isolated=facts.isolated,
+        services=await control.operations.services(),
+        warnings=[] if facts.isolated else [facts.isolation],
+    )
+
+
+@router.post("/api/v1/shutdown", status_code=HTTPStatus.ACCEPTED)
+async def shut_down(control: ControlDep) -> dict[str, str]:
+    """Stops previews, services and the server. Data is kept; `previewdrop serve` goes on with it."""
+    control.operations.shut_down()
+    return {}

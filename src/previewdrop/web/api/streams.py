@@ -1,0 +1,166 @@
+"""Server-sent events: changes of previews, logs as they grow, commands as they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from previewdrop.domain.errors import BadName, NotFound, PreviewDropError
+from previewdrop.domain.preview import DeploymentState
+from previewdrop.store.previews import PreviewRow
+from previewdrop.store.tables import Deployment, LogChunk
+from previewdrop.web.api.depends import ChangesDep, ControlDep, NamedPreview, show
+from previewdrop.web.api.schema import ExecRequest, LogEntry
+from previewdrop.web.events import Change, gathered
+from previewdrop.web.ports import Control
+from previewdrop.web.problems import problem_of
+
+router = APIRouter(prefix="/api/v1", tags=["events"])
+
+Events = AsyncGenerator[ServerSentEvent]
+
+
+async def _only(control: ControlDep, preview: str | None = None) -> PreviewRow | None:
+    """The preview that `?preview=project/slug` names, if it is given."""
+    if preview is None:
+        return None
+    project, slash, slug = preview.partition("/")
+    if not slash:
+        raise BadName(f"{preview!r} is not the name of a preview.", "Write it as project/preview.")
+    return await control.store.previews.named(project, slug)
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def follow_events(
+    control: ControlDep,
+    changes: ChangesDep,
+    only: Annotated[PreviewRow | None, Depends(_only)],
+) -> Events:
+    """`preview`: a preview as it is now, all at first, then each that changed. `log`: a new line."""
+    with changes.follow() as queue:
+        seen = _Logs(control)
+        for row in [only] if only else await control.store.previews.all():
+            yield await _preview(control, row)
+            if row.latest and not DeploymentState(row.latest.state).ended:
+                async for event in seen.new(row.name, row.preview.id, row.latest.id):
+                    yield event
+        async for batch in gathered(queue):
+            for change in _distinct(batch):
+                if only and change.preview != only.preview.id:
+                    continue
+                row = await control.store.previews.by_id(change.preview)
+                if change.deployment is not None:
+                    async for event in seen.new(row.name, change.preview, change.deployment):
+                        yield event
+                yield await _preview(control, row)
+
+
+@router.get("/previews/{project}/{preview}/logs/stream", response_class=EventSourceResponse)
+async def follow_logs(
+    row: NamedPreview, control: ControlDep, changes: ChangesDep, build: bool = False
+) -> Events:
+    """`log`: each line, old ones first. `end` when a build log is complete or the app is gone."""
+    if not build:
+        async with aclosing(control.operations.logs(row, follow=True)) as lines:
+            async for source, line in lines:
+                yield _event("log", LogEntry(source=source, line=line).model_dump(mode="json"))
+    elif row.latest is not None:
+        async for event in _build_log(row.latest, control, changes):
+            yield event
+    yield _event("end", {})
+
+
+@router.get("/previews/{project}/{preview}/logs")
+async def read_logs(
+    row: NamedPreview, control: ControlDep, build: bool = False, deployment: int | None = None
+) -> list[LogEntry]:
+    """The runtime log of what is live, or the log of a deployment: the newest or the given one."""
+    if not build and deployment is None:
+        async with aclosing(control.operations.logs(row, follow=False)) as lines:
+            return [LogEntry(source=source, line=line) async for source, line in lines]
+    found = await _deployment(row, control, deployment)
+    chunks = await control.store.deployments.log(found.id) if found else []
+    return [entry for chunk in chunks for entry in _entries(chunk)]
+
+
+@router.post("/previews/{project}/{preview}/exec", response_class=EventSourceResponse)
+async def execute(row: NamedPreview, body: ExecRequest, control: ControlDep) -> Events:
+    """Runs a command beside the app: `line` for each line, then `exit`, or `error`."""
+    try:
+        async with aclosing(control.operations.run(row, body.command, body.timeout)) as output:
+            async for one in output:
+                if isinstance(one, int):
+                    yield _event("exit", {"code": one})
+                else:
+                    yield _event("line", {"line": one})
+    except PreviewDropError as error:
+        yield _event("error", problem_of(error).model_dump())
+
+
+class _Logs:
+    """The new lines of deployments' logs, each only once."""
+
+    def __init__(self, control: Control) -> None:
+        self._deployments = control.store.deployments
+        self._after: dict[int, int] = {}
+
+    async def new(self, name: str, preview_id: int, deployment_id: int) -> Events:
+        for chunk in await self._deployments.log(deployment_id, self._after.get(deployment_id, 0)):
+            self._after[deployment_id] = chunk.id
+            for entry in _entries(chunk):
+                where = {"preview": name, "deployment": deployment_id}
+                yield _event("log", {**where, **entry.model_dump(mode="json")})
+
+
+async def _build_log(deployment: Deployment, control: Control, changes: ChangesDep) -> Events:
+    with changes.follow() as queue:
+        after = 0
+        while True:
+            state = (await control.store.deployments.get(deployment.id)).state
+            for chunk in await control.store.deployments.log(deployment.id, after):
+                after = chunk.id
+                for entry in _entries(chunk):
+                    yield _event("log", entry.model_dump(mode="json"))
+            if DeploymentState(state).ended:
+                return
+            await _until(queue, deployment.preview_id)
+
+
+async def _until(queue: asyncio.Queue[Change | None], preview_id: int) -> None:
+    """Returns at the next change of the preview, or when changes may have been missed."""
+    while True:
+        change = await queue.get()
+        if change is None or change.preview == preview_id:
+            return
+
+
+async def _deployment(row: PreviewRow, control: Control, number: int | None) -> Deployment | None:
+    if number is None:
+        return row.latest
+    for one in await control.store.deployments.of(row.preview.id):
+        if one.id == number:
+            return one
+    raise NotFound(
+        f"{row.name} has no deployment {number}.", f"See `previewdrop status {row.name}`."
+    )
+
+
+async def _preview(control: Control, row: PreviewRow) -> ServerSentEvent:
+    return _event("preview", (await show(control, row)).model_dump(mode="json", by_alias=True))
+
+
+def _distinct(batch: list[Change | None]) -> list[Change]:
+    return list(dict.fromkeys(change for change in batch if change is not None))
+
+
+def _entries(chunk: LogChunk) -> list[LogEntry]:
+    return [LogEntry(source=source, line=line, at=chunk.at) for source, line in chunk.lines]
+
+
+def _event(name: str, data: object) -> ServerSentEvent:
+    return ServerSentEvent(event=name, data=data)

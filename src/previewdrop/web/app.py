@@ -1,0 +1,29 @@
+"""The API, put together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from previewdrop import __version__
+from previewdrop.web.api import previews, projects, server, streams, variables
+from previewdrop.web.events import Changes
+from previewdrop.web.gate import Gate
+from previewdrop.web.ports import Control
+from previewdrop.web.problems import add_problem_handlers
+
+ABOUT = """\
+Every branch and pull request of a FastAPI repository as a live, isolated HTTPS preview.
+Every route but `/healthz` needs `Authorization: Bearer TOKEN`; errors are RFC 9457 problems.
+"""
+
+
+def create_app(control: Control, changes: Changes) -> FastAPI:
+    """The ASGI application of the control plane."""
+    app = FastAPI(title="PreviewDrop", version=__version__, description=ABOUT)
+    app.state.control = control
+    app.state.changes = changes
+    app.add_middleware(Gate, token=control.token)
+    add_problem_handlers(app)
+    for routes in (server, projects, variables, previews, streams):
+        app.include_router(routes.router)
+    return app

@@ -1,0 +1,64 @@
+"""What the API needs of the rest of the server, given to it when it is put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from previewdrop.config.settings import Settings
+from previewdrop.domain.secret import Secret
+from previewdrop.store.previews import PreviewRow
+from previewdrop.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """How this server runs. `services` says of each service what it is, in a few words."""
+
+    runtime: str
+    isolation: str
+    isolated: bool
+    url: str
+    edge_url: str
+
+
+class Operations(Protocol):
+    """Looking into running previews, and asking for work."""
+
+    async def resolve(self, source: str, branch: str, commit: str | None) -> str:
+        """The full SHA of a branch's newest commit, or of `commit`; BadSource if there is none."""
+        ...
+
+    async def changed(self, preview_id: int) -> None:
+        """Something is wanted of a preview: work on it, and abort what is wanted no more."""
+        ...
+
+    def url(self, row: PreviewRow) -> str: ...
+
+    def logs(self, row: PreviewRow, *, follow: bool) -> AsyncGenerator[tuple[str, str]]:
+        """(process, line) of what the live deployment's processes print."""
+        ...
+
+    def run(self, row: PreviewRow, command: list[str], timeout: float) -> AsyncGenerator[str | int]:
+        """Lines that a command beside the app prints, then its exit code."""
+        ...
+
+    async def connection(self, row: PreviewRow) -> tuple[Secret | None, Secret | None]:
+        """The URLs of the preview's database and cache, as its app gets them."""
+        ...
+
+    async def services(self) -> dict[str, str]: ...
+
+    def shut_down(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Everything the API works with."""
+
+    store: Store
+    settings: Settings
+    facts: ServerFacts
+    operations: Operations
+    token: Secret

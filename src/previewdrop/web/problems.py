@@ -1,0 +1,69 @@
+"""Errors as RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from previewdrop.domain.errors import (
+    BadInput,
+    Conflict,
+    NotFound,
+    PreviewDropError,
+    Unavailable,
+)
+from previewdrop.web.api.schema import Problem
+
+STATUS: dict[type[PreviewDropError], HTTPStatus] = {
+    BadInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def problem_of(error: PreviewDropError) -> Problem:
+    """The problem document of one of our errors; 500 for those that are nobody's input."""
+    status = next(
+        (status for kind, status in STATUS.items() if isinstance(error, kind)),
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
+    return Problem(title=status.phrase, status=status, detail=error.message, hint=error.hint)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Makes every error of the app a problem document."""
+
+    async def ours(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, PreviewDropError):
+            raise error
+        return _response(problem_of(error))
+
+    async def http(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, HTTPException):
+            raise error
+        status = HTTPStatus(error.status_code)
+        return _response(Problem(title=status.phrase, status=status, detail=str(error.detail)))
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, RequestValidationError):
+            raise error
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        detail = f"{place}: {first['msg']}."
+        return _response(Problem(title=status.phrase, status=status, detail=detail))
+
+    app.add_exception_handler(PreviewDropError, ours)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _response(problem: Problem) -> JSONResponse:
+    return JSONResponse(
+        problem.model_dump(), status_code=problem.status, media_type="application/problem+json"
+    )
