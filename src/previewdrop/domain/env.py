@@ -11,7 +11,6 @@ they are. Nothing is ever read from the server's own environment.
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from urllib.parse import quote
 
 from previewdrop.domain import urls
 from previewdrop.domain.errors import BadTemplate
+from previewdrop.domain.nearest import nearest
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.template import Reference, Text, parse, pieces
 from previewdrop.domain.urls import CacheAccess, DatabaseAccess
@@ -354,9 +354,8 @@ class _Resolution:
         for url, prefix, access, noun in services:
             if access is None and (name == url or name.startswith(prefix)):
                 return f"The project's previews have no {noun} of their own."
-        known = self._names()
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
-            return f"Did you mean {near[0]}? Otherwise set {name} for the project."
+        if near := nearest(name, self._names()):
+            return f"Did you mean {near}? Otherwise set {name} for the project."
         return f"Set {name} for the project, or write ${{{name}:-default}}."
 
 
