@@ -1,0 +1,51 @@
+"""Folders as a whole: given to another account, measured, removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+
+def give(folder: Path, account: int) -> None:
+    """Makes `account` the owner of everything in the folder; only root can, others do nothing.
+
+    Links are not followed. Nothing of the account may run yet: it could swap what is walked.
+    """
+    if os.geteuid() != 0 or account < 0:
+        return
+    for _, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, account, account, dir_fd=descriptor, follow_symlinks=False)
+        os.fchown(descriptor, account, account)
+
+
+def free_size(folder: Path) -> int:
+    """Bytes of all files in the folder, as far as they are not links to others."""
+    return sum(
+        os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_size
+        for _, _, files, descriptor in os.fwalk(folder)
+        for name in files
+    )
+
+
+def remove_tree(folder: Path) -> None:
+    """Removes a folder with all in it, also where a process closed folders to itself.
+
+    Nothing may run in it any more.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        folder.chmod(stat.S_IRWXU)
+        for parent, folders, _ in os.walk(folder):
+            for name in folders:
+                if not Path(parent, name).is_symlink():
+                    Path(parent, name).chmod(stat.S_IRWXU)
+        shutil.rmtree(folder)

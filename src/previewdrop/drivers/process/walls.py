@@ -1,0 +1,167 @@
+"""What a sandboxed process may see and who it is, as arguments of bubblewrap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+HOME = "/home/app"
+TEMPORARY = "/tmp"  # noqa: S108 - the sandbox's own
+STATUS_FD = 3
+ARGUMENTS_FD = 4
+
+
+class Mode(StrEnum):
+    """How a process is walled off.
+
+    ACCOUNT: by root, in its own mount and PID namespaces, as an account of its own.
+    NAMESPACE: by an ordinary user, in a user namespace of its own besides.
+    NONE: not at all.
+    """
+
+    ACCOUNT = "account"
+    NAMESPACE = "namespace"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What of this machine's system every sandbox gets.
+
+    `links` are (target, path) pairs such as ("usr/bin", "/bin"); `folders` and `files` are bound
+    read-only where they are; `sealed` are paths in /proc that are made read-only, `hidden` files
+    in /proc that are replaced by nothing.
+    """
+
+    links: tuple[tuple[str, str], ...] = ()
+    folders: tuple[str, ...] = ("/usr",)
+    files: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """One process's walls. All paths are absolute.
+
+    `read` and `write` are bound at their own path; `home` and `temporary` become HOME and /tmp;
+    `accounts` is a folder with the `passwd` and `group` that stand in for the machine's.
+    `account` is the user id under ACCOUNT. With `bound` the process dies with its starter.
+    """
+
+    folder: str
+    home: str
+    temporary: str
+    accounts: str
+    environment: dict[str, str]
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    account: int = 1000
+    bound: bool = False
+
+
+def sandbox_arguments(mode: Mode, machine: Machine, walls: Walls) -> tuple[str, ...]:
+    """The arguments for bubblewrap, without the command.
+
+    They hold the environment too, so they are handed over by `--args`, never on a command line.
+    https://github.com/containers/bubblewrap/blob/main/bwrap.xml
+    """
+    mounts = _Mounts(machine.folders)
+    return (
+        *_identity(mode),
+        *(("--die-with-parent",) if walls.bound else ()),
+        *_system(machine, walls.accounts, mounts),
+        *_own(walls, mounts),
+        "--clearenv",
+        *(part for item in sorted(walls.environment.items()) for part in ("--setenv", *item)),
+        "--chdir",
+        walls.folder,
+    )
+
+
+def sandboxed(
+    mode: Mode, bwrap: str, setpriv: str, account: int, command: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The argv that starts `command` in a sandbox.
+
+    The arguments are read from descriptor 4, and the process id and exit code written to 3.
+    """
+    drop: tuple[str, ...] = ()
+    if mode is Mode.ACCOUNT:
+        drop = (
+            setpriv,
+            f"--reuid={account}",
+            f"--regid={account}",
+            "--clear-groups",
+            "--inh-caps=-all",
+            "--bounding-set=-all",
+            "--no-new-privs",
+            "--",
+        )
+    descriptors = ("--json-status-fd", str(STATUS_FD), "--args", str(ARGUMENTS_FD))
+    return (bwrap, *descriptors, "--", *drop, *command)
+
+
+def _identity(mode: Mode) -> tuple[str, ...]:
+    namespaces = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+    if mode is Mode.ACCOUNT:
+        needed = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+        who = ("--cap-drop", "ALL", *(p for c in needed for p in ("--cap-add", c)))
+    else:
+        who = ("--unshare-user", "--uid", "1000", "--gid", "1000", "--disable-userns")
+    return (*who, *namespaces, "--hostname", "preview", "--new-session")
+
+
+class _Mounts:
+    """Bind mounts with the folders above them, each made once.
+
+    bubblewrap would copy the modes of the host's folders, and /root is closed to an account.
+    """
+
+    def __init__(self, covered: tuple[str, ...]) -> None:
+        self._covered = tuple(PurePosixPath(path) for path in covered)
+        self._made = {PurePosixPath("/"), PurePosixPath(TEMPORARY)}
+
+    def folder(self, path: PurePosixPath) -> Iterator[str]:
+        for each in (*reversed(path.parents), path):
+            if each not in self._made and not self.covers(each):
+                self._made.add(each)
+                yield from ("--perms", "0755", "--dir", str(each))
+
+    def bind(self, option: str, source: str, path: str) -> Iterator[str]:
+        yield from self.folder(PurePosixPath(path).parent)
+        yield from (option, source, path)
+
+    def covers(self, path: PurePosixPath) -> bool:
+        return any(path.is_relative_to(folder) for folder in self._covered)
+
+
+def _system(machine: Machine, accounts: str, mounts: _Mounts) -> Iterator[str]:
+    for folder in machine.folders:
+        yield from ("--ro-bind", folder, folder)
+    for target, path in machine.links:
+        yield from ("--symlink", target, path)
+    for file in machine.files:
+        yield from mounts.bind("--ro-bind", file, file)
+    for name in ("passwd", "group"):
+        yield from mounts.bind("--ro-bind", f"{accounts}/{name}", f"/etc/{name}")
+    yield from ("--proc", "/proc")
+    for path in machine.sealed:
+        yield from ("--ro-bind", path, path)
+    for path in machine.hidden:
+        yield from ("--ro-bind", "/dev/null", path)
+    yield from ("--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm")  # noqa: S108
+
+
+def _own(walls: Walls, mounts: _Mounts) -> Iterator[str]:
+    yield from ("--bind", walls.temporary, TEMPORARY)
+    yield from mounts.folder(PurePosixPath("/var"))
+    yield from ("--symlink", TEMPORARY, "/var/tmp")  # noqa: S108
+    yield from mounts.bind("--bind", walls.home, HOME)
+    for path in walls.read:
+        if not mounts.covers(PurePosixPath(path)):
+            yield from mounts.bind("--ro-bind", path, path)
+    for path in walls.write:
+        yield from mounts.bind("--bind", path, path)
