@@ -44,6 +44,7 @@ class BuildSpec:
 
     `python` is a version ("3.12") that the repository or the project asks for. `secrets` are
     variables for private package indexes; they never reach a log, an argv or the artifact.
+    `project` is the project's name: artifacts and caches are shared within it, never beyond.
     """
 
     source: Path
@@ -51,6 +52,7 @@ class BuildSpec:
     python: str | None = None
     timeout: float = 900
     secrets: tuple[tuple[str, Secret], ...] = ()
+    project: str = ""
 
 
 class Builder(Protocol):
