@@ -1,0 +1,213 @@
+"""The reconciler: from what is wanted to what is there, whatever happens on the way."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from repositories import commit
+
+from previewdrop.domain.preview import DeploymentState, PreviewState
+from previewdrop.drivers.memory import Misbehaviour, Script
+
+from .conftest import Plant
+
+
+async def test_a_wanted_branch_becomes_ready(plant: Plant) -> None:
+    row = await plant.deploy()
+    assert row.preview.state == PreviewState.READY
+    latest = await plant.latest(row.preview.id)
+    assert latest.state == DeploymentState.READY
+    assert [stage["state"] for stage in latest.stages].count("done") == len(latest.stages)
+    assert "shop_main" in plant.database.databases
+    assert plant.edge.routes["main.shop.localhost"].upstream == latest.handle["upstream"]
+
+
+async def test_reconciling_again_does_nothing(plant: Plant) -> None:
+    row = await plant.deploy()
+    calls = list(plant.runtime.calls)
+    await plant.reconciler.reconcile(row.preview.id)
+    assert [c for c in plant.runtime.calls[len(calls) :] if c == "ensure"] == []
+
+
+async def test_three_pushes_are_one_deployment_of_the_newest(plant: Plant) -> None:
+    for number in range(3):
+        newest = commit(plant.repository, {"main.py": None, "app.py": _app(number)})
+        preview_id = await plant.want()
+    await plant.reconciler.reconcile(preview_id)
+    deployments = await plant.shop.store.deployments.of(preview_id)
+    assert [one.commit for one in deployments] == [newest]
+
+
+async def test_a_failed_deployment_leaves_the_live_one_serving(plant: Plant) -> None:
+    first = await plant.deploy()
+    before = dict(plant.edge.routes)
+    commit(plant.repository, {"note.txt": "second"})
+    plant.runtime.misbehave(Misbehaviour.EXITS, times=1)
+    row = await plant.deploy()
+    assert (row.preview.state, row.preview.live) == (PreviewState.READY, first.preview.live)
+    assert plant.edge.routes == before
+    failed = await plant.latest(row.preview.id)
+    assert failed.state == DeploymentState.FAILED
+    assert failed.error is not None
+    assert failed.error["stage"] == "health"
+    assert "ended" in failed.error["message"]
+    assert failed.handle is None
+
+
+async def test_a_push_during_a_build_replaces_it(plant: Plant) -> None:
+    preview_id = await plant.want()
+    plant.builder.misbehave(Misbehaviour.SLOW)
+    running = asyncio.create_task(plant.reconciler.reconcile(preview_id))
+    await plant.builder.reached()
+    newest = commit(plant.repository, {"note.txt": "newer"})
+    await plant.want()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    plant.builder.behave()
+    await plant.reconciler.reconcile(preview_id)
+    states = [(one.commit, one.state) for one in await plant.shop.store.deployments.of(preview_id)]
+    assert states[0] == (newest, DeploymentState.READY)
+    assert states[1][1] == DeploymentState.CANCELLED
+
+
+async def test_what_passes_by_itself_is_tried_again(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("previewdrop.pipeline.patience.DELAYS", (0.01, 0.01))
+    plant.database.misbehave(Misbehaviour.HALFWAY, times=2)
+    row = await plant.deploy()
+    assert row.preview.state == PreviewState.READY
+
+
+async def test_an_interrupted_deployment_is_done_again_and_leaves_nothing(plant: Plant) -> None:
+    preview_id = await plant.want()
+    store = plant.shop.store.deployments
+    row = await plant.row(preview_id)
+    dead = await store.begin(preview_id, row.preview.commit or "", row.preview.generation, None, 2)
+    assert dead is not None
+    await store.advance(dead.id, DeploymentState.BUILDING)
+    await plant.reconciler.reconcile(preview_id)
+    deployments = await store.of(preview_id)
+    assert [one.state for one in deployments] == [DeploymentState.READY, DeploymentState.CANCELLED]
+
+
+async def test_removal_leaves_nothing(plant: Plant) -> None:
+    row = await plant.deploy()
+    await plant.shop.store.previews.unwant(row.preview.id)
+    await plant.reconciler.reconcile(row.preview.id)
+    assert (await plant.row(row.preview.id)).preview.state == PreviewState.REMOVED
+    assert plant.database.databases == {}
+    assert plant.cache.users == {}
+    assert plant.edge.routes == {}
+    assert plant.runtime.runs == {}
+    assert list(plant.shop.home.checkouts.glob("*")) == []
+
+
+@pytest.mark.parametrize("driver", ["edge", "runtime", "database", "cache"])
+async def test_a_removal_that_failed_halfway_is_done_again(plant: Plant, driver: str) -> None:
+    row = await plant.deploy()
+    await plant.shop.store.previews.unwant(row.preview.id)
+    getattr(plant, driver).misbehave(Misbehaviour.UNAVAILABLE, call="remove", times=1)
+    with pytest.raises(Exception, match="."):
+        await plant.reconciler.reconcile(row.preview.id)
+    await plant.reconciler.reconcile(row.preview.id)
+    assert plant.database.databases == {}
+    assert plant.cache.users == {}
+    assert plant.runtime.runs == {}
+
+
+async def test_a_preview_that_was_removed_can_come_back(plant: Plant) -> None:
+    row = await plant.deploy()
+    await plant.shop.store.previews.unwant(row.preview.id)
+    await plant.reconciler.reconcile(row.preview.id)
+    again = await plant.deploy()
+    assert (again.preview.slug, again.preview.state) == (row.preview.slug, PreviewState.READY)
+
+
+async def test_a_crashed_app_is_started_again(plant: Plant) -> None:
+    row = await plant.deploy()
+    assert row.preview.live is not None
+    await plant.runtime.crash(row.preview.live)
+    await plant.reconciler.reconcile(row.preview.id)
+    handle = (await plant.latest(row.preview.id)).handle
+    assert handle is not None
+    assert (await plant.runtime.observe(handle)).running
+    assert plant.edge.routes["main.shop.localhost"].upstream == handle["upstream"]
+
+
+async def test_a_lost_route_is_made_again(plant: Plant) -> None:
+    row = await plant.deploy()
+    plant.edge.routes.clear()
+    await plant.reconciler.reconcile(row.preview.id)
+    assert "main.shop.localhost" in plant.edge.routes
+
+
+async def test_the_limit_holds_back_new_previews_but_not_updates(plant: Plant) -> None:
+    for branch in ("one", "two", "three"):
+        commit(plant.repository, {"branch.txt": branch}, branch=branch)
+    first = await plant.deploy("one")
+    await plant.deploy("two")
+    third = await plant.deploy("three")
+    assert third.preview.state == PreviewState.PENDING
+    assert "2 live previews" in (third.preview.waiting or "")
+    newest = commit(plant.repository, {"more.txt": "x"}, branch="one")
+    await plant.deploy("one")
+    assert (await plant.latest(first.preview.id)).commit == newest
+    await plant.shop.store.previews.unwant(first.preview.id)
+    await plant.reconciler.reconcile(first.preview.id)
+    assert third.preview.id in plant.woken
+    await plant.reconciler.reconcile(third.preview.id)
+    assert (await plant.row(third.preview.id)).preview.state == PreviewState.READY
+
+
+async def test_a_reset_gives_a_fresh_database_once(plant: Plant) -> None:
+    row = await plant.deploy()
+    plant.database.databases["shop_main"].revisions = ("kept",)
+    await plant.shop.store.previews.ask_again(row.preview.id, fresh_database=True)
+    await plant.reconciler.reconcile(row.preview.id)
+    assert plant.database.databases["shop_main"].revisions == ()
+    plant.database.databases["shop_main"].revisions = ("kept",)
+    await plant.shop.store.previews.ask_again(row.preview.id)
+    await plant.reconciler.reconcile(row.preview.id)
+    assert plant.database.databases["shop_main"].revisions == ("kept",)
+
+
+async def test_a_database_at_an_unknown_revision_is_recreated(plant: Plant) -> None:
+    revision = 'revision = "aaa"\ndown_revision = None\n'
+    commit(
+        plant.repository,
+        {"alembic.ini": "[alembic]\nscript_location = alembic\n", "alembic/versions/a.py": revision},
+    )
+    row = await plant.deploy()
+    plant.database.databases["shop_main"].revisions = ("zzz",)
+    commit(plant.repository, {"note.txt": "rebased"})
+    await plant.deploy()
+    assert plant.database.databases["shop_main"].revisions == ()
+    notes = (await plant.latest(row.preview.id)).notes
+    assert any("zzz" in note and "recreated" in note for note in notes)
+
+
+async def test_post_deploy_decides_and_its_last_lines_are_told(plant: Plant) -> None:
+    commit(plant.repository, {"previewdrop.toml": 'post_deploy = "seed"\n'})
+    plant.runtime.scripts["seed"] = Script(127, ("line one", "curl: command not found"))
+    row = await plant.deploy()
+    error = (await plant.latest(row.preview.id)).error
+    assert row.preview.state == PreviewState.FAILED
+    assert error is not None
+    assert (error["stage"], error["exit_code"]) == ("post-deploy", 127)
+    assert error["log_tail"][-1] == "curl: command not found"
+    assert plant.edge.routes == {}
+
+
+async def test_the_same_branch_in_other_letters_is_another_preview(plant: Plant) -> None:
+    for branch in ("Feature/x", "feature/X", "feature-x", "feature x".replace(" ", "_")):
+        commit(plant.repository, {"b.txt": branch}, branch=branch)
+    ids = [await plant.want(branch) for branch in ("Feature/x", "feature/X", "feature-x", "feature_x")]
+    slugs = {(await plant.row(one)).preview.slug for one in ids}
+    assert len(slugs) == 4
+
+
+def _app(number: int) -> str:
+    return f"from fastapi import FastAPI\n\napp = FastAPI(title='{number}')\n"
