@@ -1,13 +1,10 @@
 """The repositories that other tests deploy are what they claim to be."""
 
 import ast
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from repositories import APPS, OVER_SHOP, commit, fixture, git, make_repository
 
