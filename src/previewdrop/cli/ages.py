@@ -27,7 +27,9 @@ def ago(then: datetime, now: datetime) -> str:
 def until(then: datetime, now: datetime) -> str:
     """`in 13 days`, or `now` when it is over."""
     seconds = (then - now).total_seconds()
-    return f"in {_span(seconds)}" if seconds > 0 else "now"
+    return (
+        f"in {_span(seconds + _HOUR / 2 if seconds > _DAY else seconds)}" if seconds > 0 else "now"
+    )
 
 
 def short(then: datetime, now: datetime) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, cast
 
-from previewdrop.cli.client import Api, Event
+from previewdrop.cli.client import Api, Event, preview_path
 from previewdrop.cli.views import LogEntry, Preview
 from previewdrop.domain.errors import NotFound, Unavailable
 from previewdrop.domain.preview import DeploymentState
@@ -95,28 +95,29 @@ def follow(
     heard, delay = clock(), _FIRST_PAUSE
     while True:
         try:
-            for event in _stream(api, name):
+            for event in _changes(api, name):
                 heard, delay = clock(), _FIRST_PAUSE
                 screen.trouble(None)
                 if event.kind == "log" and event.data.get("preview", name) == name:
                     screen.log(event.data)
                 elif event.kind == "preview" and event.data["name"] == name:
-                    preview: Preview = event.data
-                    last = preview
+                    last = preview = cast("Preview", event.data)
                     screen.preview(preview)
                     if (end := until(preview)) is not None:
                         return end, preview
         except NotFound:
             return Outcome.REMOVED, last
-        except Unavailable as error:
+        except Unavailable:
             if clock() - heard >= GIVE_UP:
                 raise
-            screen.trouble(error.message)
+            screen.trouble("The server does not answer.")
         pause(delay)
         delay = min(delay * 2, _LONGEST_PAUSE)
         api.rediscover()
 
 
-def _stream(api: Api, name: str) -> Iterator[Event]:
+def _changes(api: Api, name: str) -> Iterator[Event]:
+    """The preview's events until the stream ends, then its state, which may say that it is gone."""
     with api.events("/api/v1/events", query={"preview": name}, silence=_SILENCE) as events:
         yield from events
+    yield Event("preview", api.get(preview_path(name)))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from previewdrop.cli import client
-from previewdrop.cli.client import preview_path, problem_error
+from previewdrop.cli.client import Api, preview_path, problem_error
 from previewdrop.cli.errors import WrongUsage
 from previewdrop.cli.options import Json, Name, print_json
 from previewdrop.cli.printable import coloured, plain
@@ -52,24 +52,16 @@ def logs(
       previewdrop logs shop/pr-42 --follow
       previewdrop logs shop/pr-42 --build --lines 50
     """
-    if follow and lines is not None:
-        raise WrongUsage("--lines cannot be used with --follow.")
+    if follow and (lines is not None or deployment is not None):
+        raise WrongUsage("--lines and --deployment cannot be used with --follow.")
     api = client.connect()
-    preview = the_preview(api, name)
-    path = preview_path(preview["name"], "logs")
-    query = {
-        "build": "true" if build else None,
-        "deployment": str(deployment) if deployment is not None else None,
-    }
+    name = the_preview(api, name)["name"]
+    query = {"build": "true" if build else None}
     if follow:
-        with api.events(path, query={**query, "follow": "true"}) as events:
-            for event in events:
-                if event.kind == "end":
-                    return
-                if event.kind == "log":
-                    typer.echo(jsonlib.dumps(event.data) if json else log_line(event.data))
-        raise Unavailable("The server ended the log.", "Follow it again.")
-    entries: list[LogEntry] = api.get(path, **query)
+        _follow(api, preview_path(name, "logs", "stream"), query, json=json)
+        return
+    query["deployment"] = str(deployment) if deployment is not None else None
+    entries: list[LogEntry] = api.get(preview_path(name, "logs"), **query)
     entries = entries[len(entries) - min(lines, len(entries)) :] if lines is not None else entries
     if json:
         print_json(entries)
@@ -112,6 +104,16 @@ def exec_(
             elif event.kind == "error":
                 raise problem_error(event.data)
     raise Unavailable("The server went away before the command ended.", "Look with `status`.")
+
+
+def _follow(api: Api, path: str, query: dict[str, str | None], *, json: bool) -> None:
+    with api.events(path, query=query) as events:
+        for event in events:
+            if event.kind == "end":
+                return
+            if event.kind == "log":
+                typer.echo(jsonlib.dumps(event.data) if json else log_line(event.data))
+    raise Unavailable("The server ended the log.", "Follow it again.")
 
 
 def log_line(entry: LogEntry) -> str:

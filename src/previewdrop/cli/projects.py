@@ -96,14 +96,14 @@ def set_(
 ) -> None:
     """Set up a project on the server; that wins over previewdrop.toml.
 
-    An empty value takes a setting back. Lists are written with commas. It counts from the next
+    An empty value takes a setting back; lists are written as in TOML. It counts from the next
     deployment on.
 
     \b
     Examples:
       previewdrop project set health=/healthz port=3000
       previewdrop project set --project shop limits.memory=1GiB database.isolation=schema
-      previewdrop project set post_deploy=
+      previewdrop project set 'watch=["backend/**"]' post_deploy=
     """
     changes = assignments(settings)
     api = client.connect()

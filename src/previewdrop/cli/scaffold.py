@@ -123,7 +123,7 @@ def _install(traits: Traits) -> str:
             steps = [
                 "COPY pyproject.toml poetry.lock ./",
                 f"{cache} uv venv /venv \\",
-                "    && uvx --with poetry-plugin-export poetry export --output /requirements.txt \\",
+                "    && uvx --with poetry-plugin-export poetry export -o /requirements.txt \\",
                 "    && uv pip install -r /requirements.txt",
                 "COPY . .",
             ]

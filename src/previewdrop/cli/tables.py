@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -56,7 +55,7 @@ def projects_table(projects: Sequence[Project]) -> list[Text]:
 def project_facts(project: Project) -> list[Text]:
     """A project's source, its previews and its settings by their dotted names."""
     facts = [("source", project["source"]), ("previews", str(project["previews"]))]
-    facts += [(key, plain(value)) for key, value in _flat(project["settings"])]
+    facts += [(key, plain(written(value))) for key, value in project["settings"].items()]
     width = max(len(label) for label, _ in facts) + 2
     return [Text.assemble("  ", (f"{label:<{width}}", "dim"), value) for label, value in facts]
 
@@ -115,16 +114,6 @@ def preview_in_full(preview: Preview, now: datetime) -> list[Text]:
             ]
     warnings = display.warnings(preview)
     return [*lines, Text(), *warnings] if warnings else lines
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            pairs += _flat(cast("dict[str, Any]", value), f"{prefix}{key}.")
-        else:
-            pairs.append((f"{prefix}{key}", written(value)))
-    return pairs
 
 
 def _state(preview: Preview) -> Text:
