@@ -122,7 +122,8 @@ def fetch(mirror: Path, url: str, ref: str) -> Command:
 def fetch_all(mirror: Path, url: str, *, shallow: bool) -> Command:
     """Every branch with its history, for servers that do not hand out single commits."""
     unshallow = ("--unshallow",) if shallow else ()
-    return _git(mirror, *_FETCH, *unshallow, "--", url, "refs/heads/*")
+    refspec = "+refs/heads/*:refs/fetched/*"
+    return _git(mirror, *_FETCH, "--prune", *unshallow, "--", url, refspec)
 
 
 def pack(mirror: Path, objects: Path, sha: str, have: Iterable[str]) -> Command:

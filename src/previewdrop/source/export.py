@@ -6,7 +6,6 @@ applied, so nothing that the repository says can run here or change what is depl
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -19,7 +18,7 @@ from typing import BinaryIO
 
 from previewdrop.domain.errors import BadSource, Unavailable
 from previewdrop.source import commands
-from previewdrop.source.git import read
+from previewdrop.source.git import in_thread, read
 from previewdrop.source.parts import Parts, read_blob_size
 from previewdrop.source.refusals import disk_full, is_disk_full
 from previewdrop.source.tree import Entry, shown
@@ -61,7 +60,7 @@ async def write_export(parts: Parts, target: Path, key: str) -> Export:
     target.parent.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(target.parent).free < parts.bytes + _SPARE:
         raise disk_full(target)
-    await asyncio.to_thread(_clear, target)
+    await in_thread(lambda: _clear(target))
     folder = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_PART}")
     try:
         pointers = await _write_files(parts, folder)
@@ -78,12 +77,12 @@ async def write_export(parts: Parts, target: Path, key: str) -> Export:
         raise _translated(error, target) from error
     finally:
         if folder.exists():
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 async def remove_export(target: Path) -> None:
     """Removes an exported folder with all that belongs to it; does nothing if there is none."""
-    await asyncio.to_thread(_clear, target)
+    await in_thread(lambda: _clear(target))
 
 
 def exports_in(folder: Path) -> set[str]:
@@ -101,7 +100,7 @@ def exports_in(folder: Path) -> set[str]:
 
 
 async def _write_files(parts: Parts, folder: Path) -> list[bytes]:
-    await asyncio.to_thread(_make_folders, parts, folder)
+    await in_thread(lambda: _make_folders(parts, folder))
     pointers: list[bytes] = []
     for mirror, entries in parts.trees:
         if entries:
@@ -111,7 +110,7 @@ async def _write_files(parts: Parts, folder: Path) -> list[bytes]:
 
             blobs = (entry.sha for entry in entries)
             pointers += await read(commands.read_blobs(mirror, blobs), consume)
-    await asyncio.to_thread(_make_links, parts, folder)
+    await in_thread(lambda: _make_links(parts, folder))
     return pointers
 
 

@@ -74,26 +74,37 @@ async def read(command: Command, consume: Callable[[BinaryIO], T]) -> T:
     source = os.fdopen(reading, "rb", buffering=_CHUNK)
     work: asyncio.Task[T] | None = None
     try:
-        try:
-            async with _started(command, writing) as process:
-                os.close(writing)
-                writing = -1
-                assert process.stderr  # noqa: S101 - always asked for
-                errors = asyncio.create_task(_tail(process.stderr))
-                try:
-                    work = asyncio.create_task(asyncio.to_thread(consume, source))
-                    return await asyncio.shield(work)
-                finally:
-                    errors.cancel()
-        finally:
-            if writing >= 0:
-                os.close(writing)
-            if work and not work.done():
-                await asyncio.wait([work])
-            if work and not work.cancelled():
-                work.exception()
+        async with _started(command, writing) as process:
+            os.close(writing)
+            writing = -1
+            assert process.stderr  # noqa: S101 - always asked for
+            errors = asyncio.create_task(_tail(process.stderr))
+            try:
+                work = asyncio.create_task(asyncio.to_thread(consume, source))
+                return await asyncio.shield(work)
+            finally:
+                errors.cancel()
     finally:
+        if writing >= 0:
+            os.close(writing)
+        if work:
+            await _settled(work)
         source.close()
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Runs blocking work in a thread. A cancellation goes on only when the work has ended."""
+    task = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await _settled(task)
+
+
+async def _settled(task: asyncio.Task[T]) -> None:
+    if not task.done():
+        await asyncio.wait([task])
+    task.exception()
 
 
 @contextlib.asynccontextmanager

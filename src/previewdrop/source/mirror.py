@@ -15,6 +15,8 @@ import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from previewdrop.source.git import in_thread
+
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 _POLL = 0.05
 _LEFT_BEHIND = re.compile(r".*\.lock|tmp_.*|\.tmp-.*|shallow_.*|gc\.pid")
@@ -103,11 +105,12 @@ class Mirror:
     async def remove(self) -> None:
         """Removes the mirror; does nothing if there is none."""
         async with self.locked():
-            await asyncio.to_thread(shutil.rmtree, self.path, ignore_errors=True)
+            await in_thread(lambda: shutil.rmtree(self.path, ignore_errors=True))
             self.path.with_suffix(".lock").unlink(missing_ok=True)
 
     def _clear_left_behind(self) -> None:
-        for folder in (self.path, self.path / "objects" / "pack", self._commits):
+        refs = [Path(folder) for folder, _, _ in os.walk(self.path / "refs")]
+        for folder in (self.path, self.path / "objects" / "pack", *refs):
             with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
                 for entry in entries:
                     if _LEFT_BEHIND.fullmatch(entry.name):

@@ -21,12 +21,13 @@ _NO_REPOSITORY = re.compile(
 )
 _FORBIDDEN = re.compile(r"transport '[^']*' not allowed|protocol .* is not supported")
 _TOO_LARGE = re.compile(r"File too large|File size limit exceeded|signal 25")
-_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|Out of diskspace")
 _UNKNOWN_REF = re.compile(r"(?i)couldn't find remote ref|no such ref|invalid refspec")
 _NO_SINGLE_COMMITS = re.compile(
-    r"(?i)not our ref|unadvertised object|does not support shallow|dumb http transport"
-    r"|does not support (?:exact|fetching)|allow-(?:tip|reachable)"
+    r"(?i)unadvertised object|does not support shallow|dumb http transport"
 )
+_UNKNOWN_COMMIT = re.compile(r"not our ref")
+"""Said by servers that hand out any commit they have: https://git-scm.com/docs/protocol-v2"""
 
 
 def is_unknown_ref(errors: str) -> bool:
@@ -34,8 +35,13 @@ def is_unknown_ref(errors: str) -> bool:
     return bool(_UNKNOWN_REF.search(errors))
 
 
+def is_unknown_commit(errors: str) -> bool:
+    """Whether the remote repository has no such commit."""
+    return bool(_UNKNOWN_COMMIT.search(errors))
+
+
 def is_no_single_commit(errors: str) -> bool:
-    """Whether the server will not, or cannot, hand out just that commit."""
+    """Whether the server cannot hand out a commit without its history, or not just that one."""
     return bool(_NO_SINGLE_COMMITS.search(errors))
 
 

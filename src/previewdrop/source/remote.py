@@ -13,9 +13,17 @@ from previewdrop.source.commands import Command
 from previewdrop.source.git import Finished, TooMuchOutput, run
 from previewdrop.source.mirror import Mirror
 from previewdrop.source.refs import HEADS, SHA, empty_repository, unknown_branch, unknown_commit
-from previewdrop.source.refusals import is_no_single_commit, is_unknown_ref, refusal
+from previewdrop.source.refusals import (
+    is_no_single_commit,
+    is_unknown_commit,
+    is_unknown_ref,
+    refusal,
+)
 
 _SYMREF = re.compile(rf"^ref: {HEADS}(\S+)\tHEAD$", re.MULTILINE)
+_HISTORY = 8
+"""How many times the size of a commit its whole history may have, where it must be fetched."""
+
 PACK_SLACK = 64 * 1024 * 1024
 """Bytes that a pack may have beyond the files of a commit: for its trees and commits."""
 
@@ -69,12 +77,14 @@ class RemoteRepository:
             if (await run(commands.list_tree(self.mirror.path, sha))).code:
                 raise unknown_commit(sha, self.url)
             return
+        if finished.code and is_unknown_commit(finished.errors):
+            raise unknown_commit(sha, self.url)
         self._check(finished)
 
     async def _fetch_all(self, lock: int) -> None:
         shallow = bool(self.mirror.shallow())
         command = commands.fetch_all(self.mirror.path, self.url, shallow=shallow)
-        self._check(await self._run(command, lock))
+        self._check(await self._run(command, lock, times=_HISTORY))
 
     async def _ask(self, command: Command) -> str:
         try:
@@ -84,9 +94,9 @@ class RemoteRepository:
         self._check(finished)
         return finished.output.decode(errors="replace")
 
-    async def _run(self, command: Command, lock: int | None) -> Finished:
+    async def _run(self, command: Command, lock: int | None, times: int = 1) -> Finished:
         command = Command(command.argv, command.input, self.header)
-        return await run(command, lock=lock, file_bytes=self.byte_limit + PACK_SLACK)
+        return await run(command, lock=lock, file_bytes=self.byte_limit * times + PACK_SLACK)
 
     def _check(self, finished: Finished) -> None:
         if finished.code:
