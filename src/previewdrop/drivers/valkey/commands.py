@@ -26,6 +26,7 @@ ALLOWED: Sequence[str] = (
     "-function",
     "-script|flush",
     "-script|kill",
+    "-client|tracking",  # tells of changed keys in every number
     "-pubsub|channels",
     "-pubsub|shardchannels",
     "-memory|purge",
