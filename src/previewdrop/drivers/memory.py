@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from previewdrop.domain.app import AppFacts
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.spec import CacheSpec, DatabaseSpec, Process, Route, RunSpec
 from previewdrop.drivers.base import (
@@ -196,6 +197,9 @@ class MemoryRuntime(_Driver):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             return free.getsockname()[1]
+
+    def web_command(self, facts: AppFacts, port: int) -> Process:
+        return Process("web", ("serve", facts.app.import_string, str(port)))
 
     async def ensure(self, spec: RunSpec) -> Handle:
         fault = await self._enter("ensure")

@@ -33,7 +33,7 @@ class Jobs:
 
     def __init__(self, conninfo: str, store: Store, concurrency: int) -> None:
         connector = procrastinate.PsycopgConnector(
-            conninfo=conninfo, min_size=1, max_size=max(4, concurrency // 2), open=False
+            conninfo=conninfo, min_size=1, max_size=max(4, concurrency // 2)
         )
         self._app = procrastinate.App(connector=connector)
         self._store = store
@@ -70,7 +70,9 @@ class Jobs:
 
     async def recover(self) -> list[int]:
         """Puts jobs whose worker died back into the queue; for when no other worker is alive."""
-        stalled = await self._app.job_manager.list_jobs_async(queue=QUEUE, status=Status.DOING)
+        stalled = await self._app.job_manager.list_jobs_async(
+            queue=QUEUE, status=Status.DOING.value
+        )
         for job in stalled:
             if job.id is not None:
                 await self._app.job_manager.finish_job_by_id_async(

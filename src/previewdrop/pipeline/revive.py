@@ -26,7 +26,7 @@ async def revive(shop: Workshop, row: PreviewRow, deployment: Deployment) -> Non
     StageFailed when the app does not come back; what was made for it is made again if it is gone.
     """
     found = Detected.from_json(deployment.made)
-    artifact = await shop.drivers.builder.ensure(_build_spec(shop, deployment, found), log.info)
+    artifact = await shop.drivers.builder.ensure(_build_spec(shop, row, deployment, found), log.info)
     port = shop.drivers.runtime.choose_port(found.config.port)
     run = await _run(shop, row, deployment, found, artifact, port)
     handle = await shop.drivers.runtime.ensure(run)
@@ -86,9 +86,11 @@ async def _cache(shop: Workshop, row: PreviewRow, found: Detected) -> Endpoint |
     return endpoint
 
 
-def _build_spec(shop: Workshop, deployment: Deployment, found: Detected) -> BuildSpec:
+def _build_spec(
+    shop: Workshop, row: PreviewRow, deployment: Deployment, found: Detected) -> BuildSpec:
     return BuildSpec(
         source=shop.folder(deployment.id),
+        project=row.project.name,
         facts=found.facts,
         python=found.config.python or found.facts.dependencies.python,
         timeout=shop.settings.build_timeout,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from previewdrop.domain.errors import PreviewDropError
+from previewdrop.pipeline.attempt import INTERRUPTED
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.reconcile import Reconciler, Wake
 
@@ -61,6 +62,12 @@ class Sweep:
         }
         if moments:
             await self._shop.store.previews.requested(moments)
+
+    async def abandon(self) -> None:
+        """Cancels deployments that a server that died was working on; before any job runs."""
+        for row in await self._shop.store.previews.all():
+            for deployment in await self._shop.store.deployments.under_way(row.preview.id):
+                await self._shop.store.deployments.cancelled(deployment.id, INTERRUPTED)
 
     async def orphans(self) -> None:
         """Removes what no preview owns: processes, databases, users, routes, folders.

@@ -129,5 +129,3 @@ def healthy_repository(tmp_path: Path) -> Path:
     from repositories import make_repository
 
     return make_repository(tmp_path, "healthy")
-
-

@@ -178,7 +178,10 @@ async def test_a_database_at_an_unknown_revision_is_recreated(plant: Plant) -> N
     revision = 'revision = "aaa"\ndown_revision = None\n'
     commit(
         plant.repository,
-        {"alembic.ini": "[alembic]\nscript_location = alembic\n", "alembic/versions/a.py": revision},
+        {
+            "alembic.ini": "[alembic]\nscript_location = alembic\n",
+            "alembic/versions/a.py": revision,
+        },
     )
     row = await plant.deploy()
     plant.database.databases["shop_main"].revisions = ("zzz",)
@@ -204,7 +207,9 @@ async def test_post_deploy_decides_and_its_last_lines_are_told(plant: Plant) -> 
 async def test_the_same_branch_in_other_letters_is_another_preview(plant: Plant) -> None:
     for branch in ("Feature/x", "feature/X", "feature-x", "feature x".replace(" ", "_")):
         commit(plant.repository, {"b.txt": branch}, branch=branch)
-    ids = [await plant.want(branch) for branch in ("Feature/x", "feature/X", "feature-x", "feature_x")]
+    ids = [
+        await plant.want(branch) for branch in ("Feature/x", "feature/X", "feature-x", "feature_x")
+    ]
     slugs = {(await plant.row(one)).preview.slug for one in ids}
     assert len(slugs) == 4
 

@@ -12,6 +12,7 @@ async def build(work: Deploying, found: Detected) -> Artifact:
     """What the builder made, or found made already."""
     spec = BuildSpec(
         source=work.folder,
+        project=work.row.project.name,
         facts=found.facts,
         python=found.config.python or found.facts.dependencies.python,
         timeout=work.shop.settings.build_timeout,
