@@ -145,9 +145,10 @@ class ProcessBuilder:
         cache = self._home.package_cache / (build.spec.project or "shared")
         staging = cache / f"building-{build.key}-{secrets.token_hex(4)}"
         self._building.add(staging.name)
-        account = self._sandbox.account(_BUILDS + _number(build.spec.project))
+        number = _BUILDS + _number(build.spec.project)
+        account, owner = self._sandbox.account(number), self._sandbox.owner(number)
         try:
-            await asyncio.to_thread(_prepare, cache, staging, account, build.installation)
+            await asyncio.to_thread(_prepare, cache, staging, account, owner, build.installation)
             await self._install(build, cache, staging, account, log)
             return await asyncio.to_thread(_finish, staging / "environment", path)
         except OSError as error:
@@ -270,7 +271,9 @@ def build_environment(
     }
 
 
-def _prepare(cache: Path, staging: Path, account: int, installation: Installation) -> None:
+def _prepare(
+    cache: Path, staging: Path, account: int, owner: int | None, installation: Installation
+) -> None:
     for folder in (cache, staging, staging / "etc"):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
@@ -282,10 +285,7 @@ def _prepare(cache: Path, staging: Path, account: int, installation: Installatio
         file = top / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    if os.geteuid() == 0 and cache.stat().st_uid != account:
-        give(cache, account)
-    else:
-        give(staging, account)
+    give(staging if cache.stat().st_uid == owner else cache, owner)
 
 
 def _finish(environment: Path, path: Path) -> dict[str, int]:

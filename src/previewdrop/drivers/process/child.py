@@ -20,6 +20,7 @@ MARK = "PREVIEWDROP_RUN"
 
 _MARKED = f"{MARK}=".encode()
 _FIRST_FREE_FD = 64
+_BETWEEN_LOOKS = 0.1
 
 _LAUNCH = """\
 umask 077
@@ -130,29 +131,40 @@ def spawn(
 def ending(pid: int) -> asyncio.Future[int | None]:
     """Done when the process has ended, with its exit code, or None if it is not our child.
 
-    The code is negative for a signal. A child is waited for even if nobody looks at the future.
+    The code is negative for a signal. A child is waited for even if nobody looks at the future,
+    so there must be one for each child.
     """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int | None] = loop.create_future()
-    if not hasattr(os, "pidfd_open"):
-        waiting = loop.run_in_executor(None, _wait, pid)
-        waiting.add_done_callback(lambda done: ended.done() or ended.set_result(done.result()))
-        return ended
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        ended.set_result(_reap(pid))
-        return ended
+    ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
-    def on_end() -> None:
-        loop.remove_reader(fd)
-        os.close(fd)
+    def on_gone(_: asyncio.Future[None]) -> None:
         code = _reap(pid)
         if not ended.done():
             ended.set_result(code)
 
-    loop.add_reader(fd, on_end)
+    gone(pid).add_done_callback(on_gone)
     return ended
+
+
+def gone(pid: int) -> asyncio.Future[None]:
+    """Done when the process runs no more, whosever child it is."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+    if not hasattr(os, "pidfd_open"):
+        return asyncio.ensure_future(_polled(pid))
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        done.set_result(None)
+        return done
+
+    def on_end() -> None:
+        loop.remove_reader(fd)
+        os.close(fd)
+        if not done.done():
+            done.set_result(None)
+
+    loop.add_reader(fd, on_end)
+    return done
 
 
 def kill(pids: Iterable[int], number: int = signal.SIGKILL) -> None:
@@ -215,8 +227,15 @@ def _reap(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status)
 
 
-def _wait(pid: int) -> int | None:
+async def _polled(pid: int) -> None:
+    """Where there is no pidfd (macOS)."""
+    while _answers(pid) and not _ended(pid):  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(_BETWEEN_LOOKS)
+
+
+def _ended(pid: int) -> bool:
+    """Whether a child of ours has ended; it is looked at without being waited for."""
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
-        return None
+        return False

@@ -76,6 +76,10 @@ class Sandbox:
         """The user id for the deployment or project with this number."""
         return _FIRST_ACCOUNT + number % _ACCOUNTS if self.mode is Mode.ACCOUNT else 1000
 
+    def owner(self, number: int) -> int | None:
+        """Who must own the files that this account writes; None for the server itself."""
+        return self.account(number) if self.mode is Mode.ACCOUNT else None
+
     def argv(self, walls: Walls, command: tuple[str, ...]) -> tuple[str, ...]:
         return sandboxed(self.mode, self.bwrap, self.setpriv, walls.account, command)
 

@@ -118,13 +118,13 @@ async def kill(sandbox: Sandbox, task: Task, pid: int, ended: asyncio.Future[int
         init = read_status(task.status).get("child-pid")
         if init is not None and child.mark_of(init) == task.mark:
             child.kill([init])
-            await child.ending(init)
+            await child.gone(init)
     else:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         while left := child.marked(task.mark).keys() - {pid}:
             child.kill(left)
-            await asyncio.gather(*(child.ending(each) for each in left))
+            await asyncio.gather(*(child.gone(each) for each in left))
     await asyncio.shield(ended)
 
 

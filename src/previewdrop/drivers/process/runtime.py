@@ -1,0 +1,410 @@
+"""Runs deployments as processes of this machine, each in its own walls and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import weakref
+from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import structlog
+
+from previewdrop.config.home import Home
+from previewdrop.domain.app import AppFacts
+from previewdrop.domain.errors import Unavailable
+from previewdrop.domain.spec import Limits, Process, RunSpec
+from previewdrop.drivers.base import (
+    Handle,
+    Listening,
+    LogLine,
+    ObservedProcess,
+    ObservedRun,
+    ProcessState,
+)
+from previewdrop.drivers.process import child, logs, task
+from previewdrop.drivers.process.cgroups import Group, find_cgroups
+from previewdrop.drivers.process.commands import LOOPBACK, server_command
+from previewdrop.drivers.process.folder import WEB, RunFolder, mark_for, walls_for
+from previewdrop.drivers.process.ports import Ports, listening
+from previewdrop.drivers.process.sandbox import find_sandbox
+from previewdrop.drivers.process.tree import remove_tree
+
+_BETWEEN_ROTATIONS = 1.0
+_UNKILLABLE = 30.0
+"""Seconds after which a process that SIGKILL did not end is reported: it hangs in the kernel."""
+
+_BETWEEN_ATTEMPTS = 0.01
+_HIGHEST_SIGNAL = 64
+_COMMAND = "command "
+"""Begins the name of a command that runs beside the app; no process of a preview has a space."""
+
+_logger = structlog.get_logger(__name__)
+
+
+class ProcessRuntime:
+    """The `process` runtime.
+
+    What runs is written down under `home.runs`, by the processes themselves as they start, so
+    nothing is lost with the server: a new one finds everything there. Call it from one event loop.
+    """
+
+    def __init__(self, home: Home, sandbox: str = "auto", ceilings: Limits | None = None) -> None:
+        """ServerError when `sandbox` is "require" and this machine has none."""
+        self._home = home
+        self._sandbox = find_sandbox(sandbox)
+        self._cgroups = find_cgroups()
+        self._ceilings = ceilings
+        self._ports = Ports()
+        self._endings: dict[tuple[int, str], asyncio.Future[int | None]] = {}
+        self._locks: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._rotation: asyncio.Task[None] | None = None
+        self._commands = 0
+        self._cleared: set[int] = set()
+
+    @property
+    def isolation(self) -> str:
+        """One sentence on the sandbox, and one on limits where the machine has no cgroups."""
+        if self._cgroups:
+            return self._sandbox.sentence
+        return f"{self._sandbox.sentence} Without cgroups its memory is bounded a process only."
+
+    @property
+    def isolated(self) -> bool:
+        return self._sandbox.active
+
+    def choose_port(self, configured: int) -> int:
+        """A free port of the loopback interface, which all previews share."""
+        reserved = {
+            int(port)
+            for path in self._home.runs.glob("*")
+            if (port := RunFolder(path).read_facts().get("port"))
+        }
+        try:
+            return self._ports.take(reserved)
+        except OSError as error:
+            raise Unavailable(f"No port is free for another preview: {error}.") from error
+
+    def web_command(self, facts: AppFacts, port: int) -> Process:
+        return Process(WEB, server_command(facts, port))
+
+    async def ensure(self, spec: RunSpec) -> Handle:
+        """See `Runtime.ensure`."""
+        async with self._lock(spec.deployment):
+            folder, group = await self._prepare(spec)
+            for process in (replace(spec.web, name=WEB), *spec.processes):
+                if not self._alive(spec.deployment, process.name):
+                    self._start(spec, folder, group, process)
+        self._rotate()
+        return {
+            "deployment": spec.deployment,
+            "installation": spec.installation,
+            "port": spec.port,
+            "upstream": f"{LOOPBACK}:{spec.port}",
+        }
+
+    async def observe(self, handle: Handle) -> ObservedRun:
+        """See `Runtime.observe`."""
+        deployment = _deployment(handle)
+        self._rotate()
+        names = self._names(deployment)
+        if not names:
+            return ObservedRun(ObservedProcess(WEB, ProcessState.MISSING))
+        web, *others = (self._observed(deployment, name) for name in names)
+        return ObservedRun(web, tuple(others))
+
+    async def listening(self, handle: Handle) -> Listening:
+        """See `Runtime.listening`."""
+        deployment = _deployment(handle)
+        mark = mark_for(self._home.installation, deployment, WEB)
+        pids = await asyncio.to_thread(child.marked, mark)
+        return Listening(await asyncio.to_thread(listening, pids))
+
+    async def wait(self, handle: Handle) -> ObservedProcess:
+        """See `Runtime.wait`."""
+        deployment = _deployment(handle)
+        if self._alive(deployment, WEB):
+            await asyncio.shield(self._ending(deployment, WEB))
+        return (await self.observe(handle)).web
+
+    async def run(self, spec: RunSpec, command: Process, log: LogLine, timeout: float) -> int:
+        """See `Runtime.run`. 128 + n is the exit code of a command that signal n ended."""
+        async with self._lock(spec.deployment):
+            folder, group = await self._prepare(spec)
+        self._commands += 1
+        name = f"{_COMMAND}{os.getpid()}-{self._commands}"
+        each = self._task(spec, folder, group, replace(command, name=name), bound=True)
+        return await task.run(self._sandbox, each, log, timeout)
+
+    async def logs(self, handle: Handle, *, follow: bool = False) -> AsyncIterator[tuple[str, str]]:
+        """See `Runtime.logs`."""
+        deployment = _deployment(handle)
+        folder = self._folder(deployment)
+        files = [(name, folder.log(name)) for name in self._names(deployment)]
+        running = (lambda: self._alive(deployment, WEB)) if follow else None
+        async for name, line in logs.read(files, running):
+            yield name, line
+
+    async def stop(self, handle: Handle, grace: float) -> None:
+        """See `Runtime.stop`. SIGTERM goes to every process, as systemd's does."""
+        deployment = _deployment(handle)
+        async with self._lock(deployment):
+            names = [name for name in self._names(deployment) if self._alive(deployment, name)]
+            endings = [self._ending(deployment, name) for name in names]
+            if endings and grace > 0:
+                pids = await self._pids(deployment)
+                child.kill(pids - self._wardens(deployment), signal.SIGTERM)
+                await asyncio.wait(endings, timeout=grace)
+            await self._kill(deployment)
+
+    async def remove(self, handle: Handle) -> None:
+        """See `Runtime.remove`."""
+        deployment = _deployment(handle)
+        async with self._lock(deployment):
+            await self._kill(deployment)
+            if group := self._group(deployment):
+                await _emptied(group)
+            await asyncio.to_thread(remove_tree, self._folder(deployment).path)
+            for name in [key for key in self._endings if key[0] == deployment]:
+                del self._endings[name]
+
+    async def sweep(self, wanted: Collection[int]) -> list[str]:
+        """See `Runtime.sweep`."""
+        prefix = f"{self._home.installation}-"
+        found = {path.name for path in self._home.runs.glob("*")}
+        marks = await asyncio.to_thread(child.marked, prefix)
+        found.update(mark.removeprefix(prefix).partition(".")[0] for mark in marks.values())
+        if self._cgroups:
+            names = self._cgroups.names(f"previewdrop-{prefix}")
+            found.update(name.rpartition("-")[2] for name in names)
+        removed: list[str] = []
+        for deployment in sorted(int(name) for name in found if name.isdecimal()):
+            if deployment not in wanted:
+                full = self._folder(deployment).read_facts().get("preview", "a lost preview")
+                await self.remove({"deployment": deployment})
+                removed.append(f"deployment {deployment} of {full}")
+        return removed
+
+    async def close(self) -> None:
+        """Stops looking after logs. What runs goes on."""
+        if self._rotation:
+            self._rotation.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._rotation
+
+    async def _prepare(self, spec: RunSpec) -> tuple[RunFolder, Group | None]:
+        folder = self._folder(spec.deployment)
+        account, owner = (
+            self._sandbox.account(spec.deployment),
+            self._sandbox.owner(spec.deployment),
+        )
+        await asyncio.to_thread(folder.prepare, spec, account, owner)
+        group = self._group(spec.deployment)
+        if group:
+            try:
+                group.create(self._limits(spec))
+            except OSError as error:
+                raise Unavailable(
+                    f"The limits of a preview could not be set: {error.strerror}."
+                ) from error
+        if spec.deployment not in self._cleared:
+            await self._clear(spec)
+        folder.write_facts(
+            {
+                "preview": spec.names.full,
+                "port": spec.port,
+                "processes": [WEB, *(process.name for process in spec.processes)],
+                "log_bytes": self._limits(spec).log_bytes,
+                "memory": self._limits(spec).memory,
+                "cgroups": [[name, str(path)] for name, path in group.folders] if group else [],
+            }
+        )
+        return folder, group
+
+    async def _clear(self, spec: RunSpec) -> None:
+        """Kills commands that a former server left behind: they are to be run again."""
+        self._cleared.add(spec.deployment)
+        mark = mark_for(spec.installation, spec.deployment, _COMMAND)
+        ours = mark_for(spec.installation, spec.deployment, f"{_COMMAND}{os.getpid()}-")
+        marks = await asyncio.to_thread(child.marked, mark)
+        left = [pid for pid, each in marks.items() if not each.startswith(ours)]
+        child.kill(left)
+        await asyncio.gather(*(child.gone(pid) for pid in left))
+
+    def _start(
+        self, spec: RunSpec, folder: RunFolder, group: Group | None, process: Process
+    ) -> None:
+        each = self._task(spec, folder, group, process, bound=False)
+        output = folder.open_log(process.name, self._sandbox.owner(spec.deployment))
+        try:
+            pid = task.start(self._sandbox, each, output)
+        finally:
+            os.close(output)
+        self._endings[spec.deployment, process.name] = child.ending(pid)
+
+    def _task(
+        self,
+        spec: RunSpec,
+        folder: RunFolder,
+        group: Group | None,
+        process: Process,
+        *,
+        bound: bool,
+    ) -> task.Task:
+        command = process.command
+        return task.Task(
+            command=("/bin/sh", "-c", command) if isinstance(command, str) else command,
+            walls=walls_for(spec, folder, self._sandbox, process.name, bound=bound),
+            record=folder.record(process.name),
+            status=folder.status(process.name),
+            limits=self._limits(spec),
+            entries=group.entries("run" if bound else process.name) if group else (),
+            controllers=self._cgroups.controllers if self._cgroups else frozenset(),
+        )
+
+    def _limits(self, spec: RunSpec) -> Limits:
+        limits, most = spec.limits, self._ceilings
+        if most is None:
+            return limits
+        return Limits(
+            memory=min(limits.memory, most.memory),
+            cpus=min(limits.cpus, most.cpus),
+            processes=min(limits.processes, most.processes),
+            files=min(limits.files, most.files),
+            log_bytes=min(limits.log_bytes, most.log_bytes),
+            disk=min(limits.disk, most.disk),
+        )
+
+    def _observed(self, deployment: int, name: str) -> ObservedProcess:
+        folder, group = self._folder(deployment), self._group(deployment)
+        if self._alive(deployment, name):
+            memory = group.memory(name) if group else None
+            return ObservedProcess(name, ProcessState.RUNNING, memory=memory)
+        if not folder.record(name).exists():
+            return ObservedProcess(name, ProcessState.MISSING)
+        code = self._exit_code(deployment, name)
+        reason = None
+        if group and code is not None and group.killed_for_memory(name):
+            limit = folder.read_facts().get("memory", 0)
+            reason = f"killed for memory, limit {limit // (1 << 20)} MiB"
+        return ObservedProcess(name, ProcessState.EXITED, code, reason)
+
+    def _exit_code(self, deployment: int, name: str) -> int | None:
+        """bubblewrap's account of it, which outlives the server, or what we saw ourselves."""
+        code = task.read_status(self._folder(deployment).status(name)).get("exit-code")
+        if code is not None:
+            return 128 - code if 128 < code <= 128 + _HIGHEST_SIGNAL else code
+        ending = self._endings.get((deployment, name))
+        return ending.result() if ending and ending.done() else None
+
+    def _alive(self, deployment: int, name: str) -> bool:
+        ending = self._endings.get((deployment, name))
+        if ending is not None:
+            return not ending.done()
+        born = child.read_record(self._folder(deployment).record(name))
+        return born is not None and born.alive
+
+    def _ending(self, deployment: int, name: str) -> asyncio.Future[int | None]:
+        """When the process ends. One that a former server started is watched from now on."""
+        ending = self._endings.get((deployment, name))
+        if ending is None:
+            born = child.read_record(self._folder(deployment).record(name))
+            if born is None:
+                ending = asyncio.get_running_loop().create_future()
+                ending.set_result(None)
+                return ending
+            ending = child.ending(born.pid)
+            if not born.alive and not ending.done():
+                ending.set_result(None)
+            self._endings[deployment, name] = ending
+        return ending
+
+    async def _pids(self, deployment: int) -> set[int]:
+        """Every process of the deployment, by its cgroup or, without one, by its mark."""
+        group = self._group(deployment)
+        if group and (pids := group.pids()):
+            return pids
+        mark = mark_for(self._home.installation, deployment, "")
+        return set(await asyncio.to_thread(child.marked, mark))
+
+    def _wardens(self, deployment: int) -> set[int]:
+        """bubblewrap's own processes: they would die of SIGTERM and pass nothing on."""
+        if not self._sandbox.active:
+            return set()
+        found: set[int] = set()
+        for path in self._folder(deployment).path.glob("state/*.pid"):
+            if born := child.read_record(path):
+                found.add(born.pid)
+            found.add(task.read_status(path.with_suffix(".status")).get("child-pid", 0))
+        return found
+
+    async def _kill(self, deployment: int) -> None:
+        """Kills everything of the deployment and returns when it is gone."""
+        group = self._group(deployment)
+        try:
+            async with asyncio.timeout(_UNKILLABLE):
+                while left := await self._left(deployment):
+                    if not (group and group.kill()):
+                        child.kill(left)
+                    await asyncio.gather(*(child.gone(pid) for pid in left))
+        except TimeoutError as error:
+            raise Unavailable(f"A process of deployment {deployment} cannot be killed.") from error
+
+    async def _left(self, deployment: int) -> set[int]:
+        names = [name for name in self._names(deployment) if self._alive(deployment, name)]
+        records = [child.read_record(self._folder(deployment).record(name)) for name in names]
+        return await self._pids(deployment) | {born.pid for born in records if born}
+
+    def _names(self, deployment: int) -> list[str]:
+        return cast("list[str]", self._folder(deployment).read_facts().get("processes", []))
+
+    def _group(self, deployment: int) -> Group | None:
+        """The group that the run was put into, or the one it would be put into now."""
+        written = self._folder(deployment).read_facts().get("cgroups")
+        if written:
+            return Group(tuple((name, Path(path)) for name, path in written))
+        name = f"previewdrop-{self._home.installation}-{deployment}"
+        return self._cgroups.group(name) if self._cgroups else None
+
+    def _folder(self, deployment: int) -> RunFolder:
+        return RunFolder(self._home.runs / str(deployment))
+
+    def _lock(self, deployment: int) -> asyncio.Lock:
+        return self._locks.setdefault(deployment, asyncio.Lock())
+
+    def _rotate(self) -> None:
+        if self._rotation is None or self._rotation.done():
+            self._rotation = asyncio.create_task(self._keep_rotating())
+
+    async def _keep_rotating(self) -> None:
+        while True:
+            await asyncio.sleep(_BETWEEN_ROTATIONS)
+            try:
+                await asyncio.to_thread(self._rotate_all)
+            except OSError as error:
+                _logger.warning("logs not rotated", error=str(error))
+
+    def _rotate_all(self) -> None:
+        for path in self._home.runs.glob("*"):
+            folder = RunFolder(path)
+            if limit := folder.read_facts().get("log_bytes"):
+                for log in folder.logs.glob("*.log"):
+                    logs.rotate(log, limit)
+
+
+def _deployment(handle: Handle) -> int:
+    return int(cast("int", handle["deployment"]))
+
+
+async def _emptied(group: Group) -> None:
+    """Removes the group; a process that was killed leaves it a moment after it is gone."""
+    try:
+        async with asyncio.timeout(_UNKILLABLE):
+            while not group.remove():  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(_BETWEEN_ATTEMPTS)
+    except TimeoutError as error:
+        raise Unavailable("The cgroup of a preview cannot be removed.") from error

@@ -1,0 +1,370 @@
+"""What every runtime does, with real applications."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from previewdrop.config.home import Home
+from previewdrop.domain.app import AppFacts, AppObject, Dependencies, Lock
+from previewdrop.domain.naming import names_for
+from previewdrop.domain.spec import Limits, Process, RunSpec
+from previewdrop.drivers.base import BuildSpec, Handle, ProcessState, Runtime
+from previewdrop.drivers.process.builder import ProcessBuilder
+from previewdrop.drivers.process.commands import server_command
+from previewdrop.drivers.process.runtime import ProcessRuntime
+
+APP = """
+import asyncio, contextlib, os, pathlib, signal, sys
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        pathlib.Path("shut-down").write_text("yes")
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    path = scope["path"]
+    if path == "/slow":
+        pathlib.Path("slow-began").touch()
+        await asyncio.sleep(1)
+    if path == "/hog":
+        hog = bytearray(1)
+        while True:
+            hog += b"x" * (8 << 20)
+    if path == "/crash":
+        os._exit(3)
+    body = os.environ.get(path[5:], "").encode() if path.startswith("/env/") else b"hello"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+"""
+FACTS = AppFacts(
+    root="",
+    app=AppObject("main", "app"),
+    dependencies=Dependencies(
+        Lock.REQUIREMENTS, ("requirements.txt",), requirements=("requirements.txt",)
+    ),
+    project_name="Shop_Api",
+    project_version="1.2.3",
+    scripts={"shop": "cli:main"},
+)
+_deployments = itertools.count(1)
+
+
+@dataclass
+class Stage:
+    """One kind of runtime with a way to make another one on the same data, as after a restart."""
+
+    make: Callable[[], Runtime]
+    runtime: Runtime
+    artifact: dict[str, object]
+    folder: Path
+    installation: str
+    handles: list[Handle] = field(default_factory=list[Handle])
+
+    def spec(self, app: str = APP, **more: object) -> RunSpec:
+        number = next(_deployments)
+        source = self.folder / f"checkout-{number}"
+        source.mkdir()
+        (source / "main.py").write_text(app)
+        (source / "cli.py").write_text("def main():\n    print('shop script')\n")
+        port = self.runtime.choose_port(3000)
+        spec = RunSpec(
+            installation=self.installation,
+            names=names_for("shop", f"pr-{number}", "{project}.localhost"),
+            deployment=number,
+            source=str(source),
+            root="",
+            import_path=("",),
+            artifact=self.artifact,
+            environment={"PORT": str(port), "PREVIEW_NAME": f"shop/pr-{number}"},
+            port=port,
+            web=Process("web", server_command(FACTS, port)),
+        )
+        return replace(spec, **more)  # type: ignore[arg-type]
+
+    async def start(self, spec: RunSpec) -> Handle:
+        handle = await self.runtime.ensure(spec)
+        self.handles.append(handle)
+        await answers(handle)
+        return handle
+
+
+@pytest.fixture(scope="module")
+async def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, object]]:
+    home = Home(tmp_path_factory.mktemp("home")).create()
+    source = tmp_path_factory.mktemp("source")
+    (source / "requirements.txt").write_text("uvicorn\n")
+    artifact = await ProcessBuilder(home).ensure(BuildSpec(source, FACTS, project="shop"), print)
+    return home, artifact.handle
+
+
+@pytest.fixture(params=["process", "process without a sandbox"])
+async def stage(
+    request: pytest.FixtureRequest, built: tuple[Home, dict[str, object]], tmp_path: Path
+) -> AsyncIterator[Stage]:
+    home, artifact = built
+    made: list[ProcessRuntime] = []
+
+    def make() -> ProcessRuntime:
+        made.append(ProcessRuntime(home, "auto" if request.param == "process" else "off"))
+        return made[-1]
+
+    stage = Stage(make, make(), artifact, tmp_path, home.installation)
+    yield stage
+    for handle in stage.handles:
+        await stage.runtime.remove(handle)
+    for runtime in made:
+        await runtime.close()
+    assert not list(home.runs.glob("*"))
+
+
+async def get(handle: Handle, path: str = "/") -> str:
+    def fetch() -> str:
+        with urllib.request.urlopen(f"http://{handle['upstream']}{path}", timeout=30) as answer:
+            return answer.read().decode()
+
+    return await asyncio.to_thread(fetch)
+
+
+async def answers(handle: Handle) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await get(handle)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_starts_the_app_and_says_where_it_is(stage: Stage) -> None:
+    spec = stage.spec()
+    handle = await stage.start(spec)
+    assert handle["port"] == spec.port
+    assert await get(handle) == "hello"
+    assert await get(handle, "/env/PREVIEW_NAME") == spec.names.full
+    observed = await stage.runtime.observe(handle)
+    assert observed.running
+    assert observed.web.memory is None or observed.web.memory > 1_000_000
+    assert (await stage.runtime.listening(handle)).addresses == (f"127.0.0.1:{spec.port}",)
+
+
+async def test_ensuring_twice_is_ensuring_once(stage: Stage) -> None:
+    spec = stage.spec(APP.replace("async def app", "print('began', flush=True)\n\nasync def app"))
+    first, second = await asyncio.gather(stage.runtime.ensure(spec), stage.runtime.ensure(spec))
+    stage.handles.append(first)
+    assert first == second
+    await answers(first)
+    await stage.runtime.ensure(spec)
+    lines = [line async for _, line in stage.runtime.logs(first)]
+    assert lines.count("began") == 1
+
+
+async def test_a_new_server_finds_what_runs(stage: Stage) -> None:
+    spec = stage.spec(APP.replace("async def app", "print('began', flush=True)\n\nasync def app"))
+    handle = await stage.start(spec)
+    stage.runtime = stage.make()
+    assert (await stage.runtime.observe(handle)).running
+    assert await stage.runtime.ensure(spec) == handle
+    assert [line async for _, line in stage.runtime.logs(handle)].count("began") == 1
+    waiting = asyncio.create_task(stage.runtime.wait(handle))
+    await stage.runtime.stop(handle, 10)
+    assert (await waiting).state is ProcessState.EXITED
+    assert not (await stage.runtime.observe(handle)).running
+
+
+async def test_restarts_what_ended(stage: Stage) -> None:
+    spec = stage.spec()
+    handle = await stage.start(spec)
+    with pytest.raises(OSError):
+        await get(handle, "/crash")
+    ended = await stage.runtime.wait(handle)
+    assert (ended.state, ended.exit_code) == (ProcessState.EXITED, 3)
+    await stage.runtime.ensure(spec)
+    await answers(handle)
+
+
+async def test_stopping_lets_the_app_shut_down_and_requests_finish(stage: Stage) -> None:
+    spec = stage.spec()
+    handle = await stage.start(spec)
+    request = asyncio.create_task(get(handle, "/slow"))
+    await until(lambda: Path(spec.source, "slow-began").exists())
+    await stage.runtime.stop(handle, 20)
+    assert await request == "hello"
+    assert Path(spec.source, "shut-down").read_text() == "yes"
+    observed = await stage.runtime.observe(handle)
+    assert observed.web.state is ProcessState.EXITED
+    await stage.runtime.stop(handle, 20)
+
+
+async def test_stopping_without_grace_kills(stage: Stage) -> None:
+    spec = stage.spec()
+    handle = await stage.start(spec)
+    await stage.runtime.stop(handle, 0)
+    assert (await stage.runtime.observe(handle)).web.exit_code == -9
+    assert not Path(spec.source, "shut-down").exists()
+
+
+async def test_an_app_that_ignores_sigterm_is_killed_after_the_grace(stage: Stage) -> None:
+    stubborn = (
+        "python",
+        "-c",
+        "import signal,time; signal.signal(15, 1); print('up'); time.sleep(999)",
+    )
+    handle = await stage.runtime.ensure(stage.spec(web=Process("web", stubborn)))
+    stage.handles.append(handle)
+    async for _, line in stage.runtime.logs(handle, follow=True):
+        assert line == "up"
+        break
+    await stage.runtime.stop(handle, 0.2)
+    assert (await stage.runtime.observe(handle)).web.exit_code == -9
+
+
+async def test_removing_leaves_nothing_and_removing_nothing_succeeds(stage: Stage) -> None:
+    spec = stage.spec(processes=(Process("worker", "sleep 1000 & sleep 1000"),))
+    handle = await stage.start(spec)
+    observed = await stage.runtime.observe(handle)
+    assert [each.state for each in observed.processes] == [ProcessState.RUNNING]
+    await stage.runtime.remove(handle)
+    await stage.runtime.remove(handle)
+    assert (await stage.runtime.observe(handle)).web.state is ProcessState.MISSING
+    assert (await stage.runtime.wait(handle)).state is ProcessState.MISSING
+    await stage.runtime.stop(handle, 1)
+
+
+async def test_runs_a_command_and_tells_its_exit_code(stage: Stage) -> None:
+    spec, lines = stage.spec(), list[str]()
+    command = Process(
+        "release", "echo out; echo err >&2; printf 'no end'; echo $PREVIEW_NAME > f; exit 7"
+    )
+    assert await stage.runtime.run(spec, command, lines.append, 30) == 7
+    assert sorted(lines) == ["err", "no end", "out"]
+    assert Path(spec.source, "f").read_text().strip() == spec.names.full
+    assert await stage.runtime.run(spec, Process("x", "no-such-program"), lines.append, 30) == 127
+    assert await stage.runtime.run(spec, Process("x", ("true",)), lines.append, 30) == 0
+    assert await stage.runtime.run(spec, Process("x", "kill -9 $$"), lines.append, 30) == 137
+    stage.handles.append({"deployment": spec.deployment})
+
+
+async def test_the_project_looks_installed(stage: Stage) -> None:
+    spec, lines = stage.spec(), list[str]()
+    code = "import importlib.metadata as m; print(m.version('shop-api'))"
+    assert (
+        await stage.runtime.run(spec, Process("x", ("python", "-c", code)), lines.append, 30) == 0
+    )
+    assert await stage.runtime.run(spec, Process("x", "shop"), lines.append, 30) == 0
+    assert lines == ["1.2.3", "shop script"]
+    stage.handles.append({"deployment": spec.deployment})
+
+
+async def test_a_command_that_takes_too_long_is_stopped_with_all_it_started(stage: Stage) -> None:
+    spec, lines = stage.spec(), list[str]()
+    stage.handles.append({"deployment": spec.deployment})
+    with pytest.raises(TimeoutError):
+        await stage.runtime.run(
+            spec, Process("x", "echo begun; (setsid sleep 4321 &) ; sleep 4321"), lines.append, 1
+        )
+    assert lines == ["begun"]
+    assert not sleeping("4321")
+
+
+async def test_a_command_that_is_cancelled_is_gone(stage: Stage) -> None:
+    spec, begun = stage.spec(), asyncio.Event()
+    stage.handles.append({"deployment": spec.deployment})
+    command = Process("x", "echo begun; sleep 4322")
+    running = asyncio.create_task(stage.runtime.run(spec, command, lambda _: begun.set(), 60))
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not sleeping("4322")
+
+
+async def test_what_a_command_leaves_behind_is_gone(stage: Stage) -> None:
+    spec = stage.spec()
+    stage.handles.append({"deployment": spec.deployment})
+    assert await stage.runtime.run(spec, Process("x", "sleep 4323 & exit 0"), print, 30) == 0
+    assert not sleeping("4323")
+
+
+async def test_output_is_bounded(stage: Stage) -> None:
+    spec, lines = stage.spec(limits=Limits(log_bytes=100_000)), list[str]()
+    stage.handles.append({"deployment": spec.deployment})
+    command = Process(
+        "x", "head -c 100000000 /dev/zero | tr '\\0' 'x'; yes | head -n 1000000; echo end"
+    )
+    assert await stage.runtime.run(spec, command, lines.append, 60) == 0
+    assert sum(map(len, lines)) < 110_000
+    assert max(map(len, lines)) <= 8192
+    assert lines[-1] == "… output beyond 100000 bytes dropped"
+
+
+async def test_logs_of_all_processes_can_be_followed_to_the_end(stage: Stage) -> None:
+    worker = Process("worker", "echo '\x1b[31mred\x1b[0m'; sleep 1000")
+    handle = await stage.start(stage.spec(processes=(worker,)))
+    seen = asyncio.Event()
+    lines: list[tuple[str, str]] = []
+
+    async def follow() -> None:
+        async for each in stage.runtime.logs(handle, follow=True):
+            lines.append(each)
+            if "GET /marker" in each[1]:
+                seen.set()
+
+    following = asyncio.create_task(follow())
+    await get(handle, "/marker")
+    await asyncio.wait_for(seen.wait(), 10)
+    await stage.runtime.stop(handle, 10)
+    await asyncio.wait_for(following, 10)
+    assert ("worker", "red") in lines
+    assert any("Application shutdown complete" in line for _, line in lines)
+
+
+async def test_two_previews_do_not_see_each_other_s_environment(stage: Stage) -> None:
+    first = await stage.start(stage.spec(environment={"COLOUR": "red"}))
+    second = await stage.start(stage.spec(environment={"COLOUR": "blue"}))
+    assert first["port"] != second["port"]
+    assert [await get(first, "/env/COLOUR"), await get(second, "/env/COLOUR")] == ["red", "blue"]
+    assert await get(first, "/env/PREVIEWDROP_HOME") == ""
+
+
+async def test_sweeping_removes_what_is_not_wanted(stage: Stage) -> None:
+    kept, lost = await stage.start(stage.spec()), await stage.start(stage.spec())
+    stage.runtime = stage.make()
+    swept = await stage.runtime.sweep([int(str(kept["deployment"]))])
+    assert len(swept) == 1
+    assert f"deployment {lost['deployment']} of shop/pr-" in swept[0]
+    assert (await stage.runtime.observe(kept)).running
+    assert (await stage.runtime.observe(lost)).web.state is ProcessState.MISSING
+
+
+async def test_observing_what_never_was(stage: Stage) -> None:
+    observed = await stage.runtime.observe({"deployment": 987654})
+    assert observed.web.state is ProcessState.MISSING
+    assert [each async for each in stage.runtime.logs({"deployment": 987654}, follow=True)] == []
+
+
+def sleeping(seconds: str) -> bool:
+    """Whether any process of this machine is `sleep <seconds>`."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cmdline").read_bytes() == f"sleep\0{seconds}\0".encode():
+                return os.path.exists(folder)
+        except OSError:
+            continue
+    return False
