@@ -93,15 +93,3 @@ class LogEntry(TypedDict):
 class Connection(TypedDict):
     database_url: str | None
     redis_url: str | None
-
-
-class Server(TypedDict):
-    version: str
-    url: str
-    home: str
-    edge_url: str
-    runtime: str
-    isolation: str
-    isolated: bool
-    services: dict[str, str]
-    warnings: list[str]
