@@ -15,7 +15,9 @@ from typing import IO
 from previewdrop.cli.address import find_address, recorded_pid
 from previewdrop.cli.client import Api
 from previewdrop.config.home import Home
-from previewdrop.domain.errors import BadInput, ServerError, Unavailable
+from previewdrop.domain.errors import BadInput, PreviewDropError, ServerError
+
+SERVE = (sys.executable, "-P", "-m", "previewdrop", "serve")
 
 _PAUSE = 0.1
 _STARTS_WITHIN = 180.0
@@ -56,7 +58,7 @@ def running(api: Api) -> bool:
     """
     try:
         api.get("/api/v1/server")
-    except (Unavailable, ServerError, BadInput):
+    except PreviewDropError:
         api.rediscover()
         return False
     return True
@@ -116,7 +118,7 @@ def _start(api: Api, home: Home, tell: Callable[[str], None]) -> None:
     with log.open("ab") as output:
         since = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "previewdrop", "serve"],
+            SERVE,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -139,12 +141,14 @@ def _start(api: Api, home: Home, tell: Callable[[str], None]) -> None:
             )
         time.sleep(_PAUSE)
         api.rediscover()
+    # It outlives this command, so there is nothing to collect; Popen would warn of that.
+    process.returncode = 0
 
 
 def _answers(api: Api) -> bool:
     try:
         api.get("/healthz")
-    except (Unavailable, ServerError):
+    except PreviewDropError:
         return False
     return True
 
