@@ -114,7 +114,7 @@ class _Server:
             await asyncio.wait({work[-1]}, timeout=5)
             for task in (*work, stopping):
                 task.cancel()
-            await asyncio.gather(*work, stopping, return_exceptions=True)
+            await asyncio.wait({*work, stopping})
             await self._reconciler.close()
         await self._stop_previews()
 
@@ -160,7 +160,7 @@ class _Api(uvicorn.Server):
         )
 
     @contextlib.contextmanager
-    def capture_signals(self):  # noqa: ANN201
+    def capture_signals(self):
         yield
 
 

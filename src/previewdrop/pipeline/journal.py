@@ -99,6 +99,11 @@ class Journal:
         self._notes.append(self._redactor(text))
         self._dirty.set()
 
+    def redact(self, secrets: Iterable[Secret]) -> None:
+        """From now on these are redacted too."""
+        former, more = self._redactor, Redactor(secrets)
+        self._redactor = lambda text: former(more(text))
+
     def redacted(self, text: str) -> str:
         return self._redactor(text)
 

@@ -62,7 +62,7 @@ class Reconciler:
 
     @asynccontextmanager
     async def pause(self) -> AsyncGenerator[bool]:
-        """Holds back all reconciling for the block. Yields False, and holds nothing, if one runs."""
+        """Holds back all reconciling for the block; yields False, and does not, if one runs."""
         if self._running:
             yield False
             return

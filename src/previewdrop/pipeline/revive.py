@@ -26,7 +26,9 @@ async def revive(shop: Workshop, row: PreviewRow, deployment: Deployment) -> Non
     StageFailed when the app does not come back; what was made for it is made again if it is gone.
     """
     found = Detected.from_json(deployment.made)
-    artifact = await shop.drivers.builder.ensure(_build_spec(shop, row, deployment, found), log.info)
+    artifact = await shop.drivers.builder.ensure(
+        _build_spec(shop, row, deployment, found), log.info
+    )
     port = shop.drivers.runtime.choose_port(found.config.port)
     run = await _run(shop, row, deployment, found, artifact, port)
     handle = await shop.drivers.runtime.ensure(run)
@@ -87,7 +89,8 @@ async def _cache(shop: Workshop, row: PreviewRow, found: Detected) -> Endpoint |
 
 
 def _build_spec(
-    shop: Workshop, row: PreviewRow, deployment: Deployment, found: Detected) -> BuildSpec:
+    shop: Workshop, row: PreviewRow, deployment: Deployment, found: Detected
+) -> BuildSpec:
     return BuildSpec(
         source=shop.folder(deployment.id),
         project=row.project.name,

@@ -72,7 +72,7 @@ class Sweep:
     async def orphans(self) -> None:
         """Removes what no preview owns: processes, databases, users, routes, folders.
 
-        Only while nothing is being reconciled: what a deployment has just made would look ownerless.
+        Only while nothing is being reconciled: what was just made would look ownerless.
         """
         async with self._reconciler.pause() as paused:
             if paused:

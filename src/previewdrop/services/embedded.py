@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
 
 from previewdrop.config.home import Home
 from previewdrop.config.settings import Settings
@@ -14,6 +17,8 @@ from previewdrop.services.ports import Ports
 from previewdrop.services.postgres import PostgresService
 from previewdrop.services.supervisor import Supervisor
 from previewdrop.services.valkey import ValkeyService
+
+Find = Callable[[], Secret]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +39,16 @@ class EmbeddedServices:
     """
 
     def __init__(self, settings: Settings, home: Home, derive: Callable[[str], Secret]) -> None:
-        ports = Ports(home.path / "ports.json")
-        home.logs.mkdir(exist_ok=True)
         self._settings = settings
-        self._postgres = self._valkey = self._caddy = None
-        if settings.postgres_url is None:
-            self._postgres = PostgresService(
-                home,
-                ports,
-                settings.postgres_port,
-                derive("postgres administrator"),
-                derive("postgres state"),
-            )
-        if settings.redis_url is None:
-            self._valkey = ValkeyService(
-                home,
-                ports,
-                settings.redis_port,
-                derive("valkey administrator"),
-                settings.redis_databases,
-            )
-        if settings.caddy_admin is None:
-            self._caddy = CaddyService(
-                home, ports, settings.edge_host, settings.edge_port, settings.edge_http_port
-            )
-        programs = (self._postgres, self._valkey, self._caddy)
-        self._supervisors = [Supervisor(p, p.pid_file) for p in programs if p is not None]
+        self._home = home
+        self._derive = derive
+        self._ports = Ports(home.path / "ports.json")
+        home.logs.mkdir(exist_ok=True)
+        programs: list[PostgresService | ValkeyService | CaddyService] = []
+        self._postgres, self._state = self._find_postgres(programs)
+        self._redis = self._find_redis(programs)
+        self._caddy = self._find_caddy(programs)
+        self._supervisors = [Supervisor(program, program.pid_file) for program in programs]
 
     async def start(self) -> None:
         """Starts all at the same time, or adopts those that run; ServerError if one cannot."""
@@ -78,7 +67,7 @@ class EmbeddedServices:
     @property
     def addresses(self) -> Addresses:
         """Known once the services were started."""
-        return Addresses(self._postgres_url(), self._state_url(), self._redis_url(), self._admin())
+        return Addresses(self._postgres(), self._state(), self._redis(), self._caddy())
 
     def notes(self) -> dict[str, str]:
         """How each service runs, in a few words."""
@@ -92,30 +81,53 @@ class EmbeddedServices:
 
     def settled(self) -> Settings:
         """The settings with the ports that were chosen where they said 0."""
-        if self._caddy is None:
-            return self._settings
         chosen = {
-            "edge_port": self._caddy.port,
-            "edge_http_port": self._caddy.http_port,
+            key: port
+            for program in (one.program for one in self._supervisors)
+            if isinstance(program, CaddyService)
+            for key, port in (("edge_port", program.port), ("edge_http_port", program.http_port))
         }
         return self._settings.model_copy(update=chosen)
 
-    def _postgres_url(self) -> Secret:
-        if self._settings.postgres_url is not None:
-            return Secret(self._settings.postgres_url.get_secret_value())
-        return self._postgres.admin_url
+    def _find_postgres(self, programs: list[Any]) -> tuple[Find, Find]:
+        """Where the previews' PostgreSQL is, and where our own state is."""
+        given, state = _revealed(self._settings.postgres_url), _revealed(self._settings.state_url)
+        if given is not None:
+            return (lambda: given), (lambda: state or given)
+        service = PostgresService(
+            self._home,
+            self._ports,
+            self._settings.postgres_port,
+            self._derive("postgres administrator"),
+            self._derive("postgres state"),
+        )
+        programs.append(service)
+        return (lambda: service.admin_url), (lambda: state or service.state_url)
 
-    def _state_url(self) -> Secret:
-        if self._settings.state_url is not None:
-            return Secret(self._settings.state_url.get_secret_value())
-        if self._postgres is not None:
-            return self._postgres.state_url
-        return self._postgres_url()
+    def _find_redis(self, programs: list[Any]) -> Find:
+        given = _revealed(self._settings.redis_url)
+        if given is not None:
+            return lambda: given
+        service = ValkeyService(
+            self._home,
+            self._ports,
+            self._settings.redis_port,
+            self._derive("valkey administrator"),
+            self._settings.redis_databases,
+        )
+        programs.append(service)
+        return lambda: service.admin_url
 
-    def _redis_url(self) -> Secret:
-        if self._settings.redis_url is not None:
-            return Secret(self._settings.redis_url.get_secret_value())
-        return self._valkey.admin_url
+    def _find_caddy(self, programs: list[Any]) -> Callable[[], str]:
+        settings, given = self._settings, self._settings.caddy_admin
+        if given is not None:
+            return lambda: given
+        service = CaddyService(
+            self._home, self._ports, settings.edge_host, settings.edge_port, settings.edge_http_port
+        )
+        programs.append(service)
+        return lambda: service.admin
 
-    def _admin(self) -> str:
-        return self._settings.caddy_admin or self._caddy.admin
+
+def _revealed(given: SecretStr | None) -> Secret | None:
+    return None if given is None else Secret(given.get_secret_value())

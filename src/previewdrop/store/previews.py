@@ -188,7 +188,7 @@ async def tell(session: AsyncSession, preview_id: int, deployment_id: int | None
     await session.execute(select(func.pg_notify(CHANGES, payload)))
 
 
-def _rows() -> Select[Preview, Project, Deployment | None]:
+def _rows() -> Select[Preview, Project, Deployment]:
     newest = (
         select(func.max(Deployment.id))
         .where(Deployment.preview_id == Preview.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ class Changes:
             await asyncio.sleep(0.5)
 
     @contextmanager
-    def follow(self) -> Iterator[asyncio.Queue[Change | None]]:
+    def follow(self) -> Generator[asyncio.Queue[Change | None]]:
         """A queue of changes from now on; None means that some may have been missed."""
         queue: asyncio.Queue[Change | None] = asyncio.Queue(_MOST_WAITING)
         self._queues.add(queue)

@@ -16,7 +16,7 @@ _REFUSAL = {
     "title": "Unauthorized",
     "status": 401,
     "detail": "This needs the server's token.",
-    "hint": "Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the data folder.",
+    "hint": "Send `Authorization: Bearer TOKEN`; it is in the file `token` of the data folder.",
 }
 
 

@@ -38,6 +38,6 @@ async def server(control: ControlDep) -> ServerView:
 
 @router.post("/api/v1/shutdown", status_code=HTTPStatus.ACCEPTED)
 async def shut_down(control: ControlDep) -> dict[str, str]:
-    """Stops previews, services and the server. Data is kept; `previewdrop serve` goes on with it."""
+    """Stops previews, services and the server. All data is kept for the next `serve`."""
     control.operations.shut_down()
     return {}

@@ -41,7 +41,7 @@ async def follow_events(
     changes: ChangesDep,
     only: Annotated[PreviewRow | None, Depends(_only)],
 ) -> Events:
-    """`preview`: a preview as it is now, all at first, then each that changed. `log`: a new line."""
+    """`preview`: a preview as it is, all at first, then each that changed. `log`: a new line."""
     with changes.follow() as queue:
         seen = _Logs(control)
         for row in [only] if only else await control.store.previews.all():
@@ -84,7 +84,9 @@ async def read_logs(
         async with aclosing(control.operations.logs(row, follow=False)) as lines:
             return [LogEntry(source=source, line=line) async for source, line in lines]
     found = await _deployment(row, control, deployment)
-    chunks = await control.store.deployments.log(found.id) if found else []
+    if found is None:
+        return []
+    chunks = await control.store.deployments.log(found.id)
     return [entry for chunk in chunks for entry in _entries(chunk)]
 
 
