@@ -173,11 +173,13 @@ class Checkouts:
             mirror = self._mirror(address)
             if not mirror.has(wanted):
                 raise BadSource(f"Commit {wanted} of {address.text} was not fetched.")
+            mirror.touch(wanted)
 
             async def obtain(place: Address, module_sha: str) -> Mirror:
                 own = place.site is not None and place.site == address.site
                 login = (credentials or address.login) if own else None
                 log(f"Fetching submodule {place.text} at {module_sha[:7]}")
+                mirror.add_module(self._mirror(place).path.name)
                 return await self._obtain(place, module_sha, login)
 
             parts = await gather(
@@ -211,10 +213,13 @@ class Checkouts:
     async def sweep(self, sources: Collection[str]) -> list[str]:
         """Removes the mirrors of all other sources and tidies those that stay; names the removed.
 
-        Mirrors of submodules count as others; they are fetched again when they are needed. Of each
-        mirror the commits that were used last are kept.
+        Mirrors of their submodules stay too. Of each mirror the commits that were used last are
+        kept.
         """
-        kept = {mirror_folder(parse_address(source).text) for source in sources}
+        kept: set[str] = set()
+        for source in sources:
+            mirror = self._mirror(parse_address(source))
+            kept |= {mirror.path.name, *mirror.modules()}
         removed: list[str] = []
         for path in sorted(self._folder.glob("*.git")):
             mirror = self._mirrors.setdefault(path.name, Mirror(path))

@@ -60,10 +60,9 @@ async def write_export(parts: Parts, target: Path, key: str) -> Export:
     target.parent.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(target.parent).free < parts.bytes + _SPARE:
         raise disk_full(target)
-    await in_thread(lambda: _clear(target))
     folder = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_PART}")
     try:
-        pointers = await _write_files(parts, folder)
+        pointers = await _write_files(parts, target, folder)
         warnings = (*parts.warnings, *_about_pointers(pointers))
         export = Export(parts.files, parts.bytes, warnings)
         part = _stamp(target).with_suffix(_PART)
@@ -99,8 +98,12 @@ def exports_in(folder: Path) -> set[str]:
     return names
 
 
-async def _write_files(parts: Parts, folder: Path) -> list[bytes]:
-    await in_thread(lambda: _make_folders(parts, folder))
+async def _write_files(parts: Parts, target: Path, folder: Path) -> list[bytes]:
+    def prepare() -> None:
+        _clear(target)
+        _make_folders(parts, folder)
+
+    await in_thread(prepare)
     pointers: list[bytes] = []
     for mirror, entries in parts.trees:
         if entries:
@@ -110,7 +113,8 @@ async def _write_files(parts: Parts, folder: Path) -> list[bytes]:
 
             blobs = (entry.sha for entry in entries)
             pointers += await read(commands.read_blobs(mirror, blobs), consume)
-    await in_thread(lambda: _make_links(parts, folder))
+    if parts.links:
+        await in_thread(lambda: _make_links(parts, folder))
     return pointers
 
 

@@ -81,6 +81,18 @@ class Mirror:
         known = self.shallow() | {sha}
         _replace(self.path / "shallow", "".join(f"{each}\n" for each in sorted(known)))
 
+    def modules(self) -> set[str]:
+        """The names of the mirrors that hold submodules of this one's commits."""
+        with contextlib.suppress(FileNotFoundError):
+            return set((self.path / "submodules").read_text().split())
+        return set()
+
+    def add_module(self, name: str) -> None:
+        """Notes a mirror that holds a submodule, so that it stays as long as this one."""
+        known = self.modules()
+        if name not in known:
+            _replace(self.path / "submodules", "".join(f"{n}\n" for n in sorted({*known, name})))
+
     def fetched(self) -> list[str]:
         """The shas of the last fetch from a remote repository, as git left them."""
         lines = (self.path / "FETCH_HEAD").read_text(errors="replace").splitlines()

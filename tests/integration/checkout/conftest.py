@@ -24,7 +24,7 @@ class Repository:
 
     path: Path
 
-    def git(self, *argv: str, input: bytes | None = None) -> str:
+    def git(self, *argv: str, input: bytes | None = None, check: bool = True) -> str:
         variables = {name: value for name, value in os.environ.items() if "GIT" not in name}
         variables |= {
             "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -39,7 +39,7 @@ class Repository:
             ["git", "-C", str(self.path), "-c", "safe.directory=*", *argv],
             input=input, capture_output=True, check=False, env=variables,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr.decode()
+        assert done.returncode == 0 or not check, done.stderr.decode()
         return done.stdout.decode().rstrip("\n")
 
     def commit(self, title: str = "Change", **files: str | bytes) -> str:

@@ -209,3 +209,32 @@ async def test_a_token_is_not_sent_to_a_submodule_elsewhere(
     with pytest.raises(BadSource, match=r"The submodule l cannot be used.*refused the login"):
         await checkouts.export(f"{url}/shop/.git", top, target, credentials=token)
     assert set(seen) == {""}
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An `ssh` that runs the command here, or refuses the host `locked`; the file of its argv."""
+    script, log = tmp_path / "bin/ssh", tmp_path / "ssh.log"
+    script.parent.mkdir()
+    script.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >> {log}\n'
+        'case "$*" in *locked*) echo "git@locked: Permission denied (publickey)." >&2; exit 255;;\n'
+        '*stranger*) echo "Host key verification failed." >&2; exit 255;; esac\n'
+        'for last; do :; done\nexec sh -c "$last"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    return log
+
+
+async def test_ssh_never_asks(repository: Any, checkouts: Checkouts, ssh: Path):
+    sha = repository.commit(a_txt="1")
+    assert await checkouts.fetch(f"ssh://git@host.example{repository.path}", branch="main") == sha
+    assert await checkouts.fetch(f"git@host.example:{repository.path}", branch="main") == sha
+    argv = ssh.read_text().splitlines()
+    assert "BatchMode=yes" in argv
+    assert "git@host.example" in argv
+    with pytest.raises(BadSource, match="refused the login"):
+        await checkouts.resolve("git@locked:shop", "main")
+    with pytest.raises(BadSource, match="host key"):
+        await checkouts.resolve("ssh://stranger/shop", "main")

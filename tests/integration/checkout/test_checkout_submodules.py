@@ -48,6 +48,8 @@ async def test_nested_submodules_of_folders(
     assert found["libs/lib/lib.txt"] == b"1"
     assert export.files == len(found) == 5
     assert not [name for name in found if ".git/" in name]
+    assert await checkouts.sweep([str(shop.path)]) == [], "mirrors of submodules stay"
+    assert len(await checkouts.sweep([])) == 3
 
 
 async def test_a_submodule_that_is_checked_out_is_taken_from_there(

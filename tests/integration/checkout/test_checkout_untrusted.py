@@ -53,6 +53,9 @@ async def test_nothing_of_the_source_runs(
     for name in ("post-checkout", "reference-transaction", "pre-auto-gc", "post-upload-pack"):
         (hooks / name).write_text(f"#!/bin/sh\n{touch}\n")
         (hooks / name).chmod(0o755)
+    repository.git("status", check=False)
+    assert marker.exists(), "git in that folder would run them"
+    marker.unlink()
     await checkouts.resolve(str(repository.path), "main")
     await checkouts.default_branch(str(repository.path))
     await exported(checkouts, repository, target)
