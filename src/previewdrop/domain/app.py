@@ -29,9 +29,10 @@ class Dependencies:
     `extras` and `groups` have to be installed too, because FastAPI stands only in them.
     PIPFILE without a lock file has only the Pipfile in `files`.
 
-    `python` is a wish, the most exact version the repository names ("3.12", "3.12.4", or a
-    specifier such as ">=3.11,<3.13" when it names none). `requires_python` is the specifier
-    (PEP 440) that any interpreter must satisfy.
+    `python` is what the interpreter must satisfy: the version in `.python-version` or
+    `runtime.txt` ("3.12", "3.12.4"), else the specifier of the project's metadata
+    (">=3.11,<3.13"). `requires_python` is that specifier alone. `image_python` is the version of
+    the Dockerfile's base image: a wish, worth following where the machine has it.
     """
 
     lock: Lock
@@ -43,6 +44,7 @@ class Dependencies:
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     requires_python: str | None = None
+    image_python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

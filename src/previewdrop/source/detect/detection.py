@@ -16,7 +16,7 @@ from previewdrop.source.detect.declarations import Declaration, Declared, read_d
 from previewdrop.source.detect.place import Place
 from previewdrop.source.detect.project import Project
 from previewdrop.source.detect.pyproject import Pyproject, read_pyproject
-from previewdrop.source.detect.python_version import newer_than_this, wanted_python
+from previewdrop.source.detect.python_version import newer_than_this, with_python
 from previewdrop.source.detect.roots import find_folders, nested, not_fastapi, project_for
 from previewdrop.source.detect.serving import Served, configured_app, declared_app, found_app
 from previewdrop.source.detect.setup_cfg import read_metadata
@@ -111,17 +111,16 @@ def _app_of(
     without: tuple[str, ...],
 ) -> _Found:
     pyproject = read_pyproject(tree, project.folder)
-    requires = project.dependencies.requires_python
-    python = wanted_python(tree, root, project.dependencies, declared.images)
+    dependencies = with_python(tree, root, project.dependencies, declared.images)
+    project = replace(project, dependencies=dependencies)
     place = Place(
         code=Code(tree, project.sources),
         root=root,
         sources=project.sources,
         installed=project.names,
         scripts=pyproject.scripts if pyproject else {},
-        newer=newer_than_this(python, requires),
+        newer=newer_than_this(dependencies),
     )
-    project = replace(project, dependencies=replace(project.dependencies, python=python))
     if app is not None:
         looked = search(place.code, root, without)
         served = configured_app(place, app, looked)
