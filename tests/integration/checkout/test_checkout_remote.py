@@ -212,8 +212,8 @@ async def test_a_token_is_not_sent_to_a_submodule_elsewhere(
 
 
 @pytest.fixture
-def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An `ssh` that runs the command here, or refuses the host `locked`; the file of its argv."""
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """An `ssh` that runs the command here, or refuses some hosts; tells how it was called."""
     script, log = tmp_path / "bin/ssh", tmp_path / "ssh.log"
     script.parent.mkdir()
     script.write_text(
@@ -224,16 +224,15 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
-    return log
+    return lambda: log.read_text().splitlines()
 
 
-async def test_ssh_never_asks(repository: Any, checkouts: Checkouts, ssh: Path):
+async def test_ssh_never_asks(repository: Any, checkouts: Checkouts, ssh: Callable[[], list[str]]):
     sha = repository.commit(a_txt="1")
     assert await checkouts.fetch(f"ssh://git@host.example{repository.path}", branch="main") == sha
     assert await checkouts.fetch(f"git@host.example:{repository.path}", branch="main") == sha
-    argv = ssh.read_text().splitlines()
-    assert "BatchMode=yes" in argv
-    assert "git@host.example" in argv
+    assert "BatchMode=yes" in ssh()
+    assert "git@host.example" in ssh()
     with pytest.raises(BadSource, match="refused the login"):
         await checkouts.resolve("git@locked:shop", "main")
     with pytest.raises(BadSource, match="host key"):
