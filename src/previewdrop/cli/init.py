@@ -12,12 +12,14 @@ import typer
 from previewdrop.cli.options import Json, print_json
 from previewdrop.cli.scaffold import Traits, files
 from previewdrop.domain.app import AppFacts
-from previewdrop.domain.errors import BadInput, PreviewDropError
+from previewdrop.domain.errors import BadInput
 
 commands = typer.Typer(rich_markup_mode=None)
 
 _LIBRARIES = ("asyncpg", "psycopg", "uvicorn", "fastapi-cli")
 _VERSION = re.compile(r"3\.\d+")
+_LOCAL = re.compile(r"^\s*(-e\b|--editable\b|\.|file:)|@ *(file:|\.)", re.MULTILINE)
+"""A line of a requirements file that installs code of the repository itself."""
 
 
 @commands.command("init")
@@ -40,21 +42,21 @@ def init(
     top = Path(path).expanduser()
     if not top.is_dir():
         raise BadInput(f"There is no folder {path}.", "Give the folder of a repository.")
-    facts, doubt = _facts(top)
-    folder = top / facts.root if facts else top
-    wrote, kept = write(folder, traits_of(top, facts) if facts else Traits())
+    facts = _facts(top)
+    folder = top / facts.root
+    wrote, kept = write(folder, traits_of(top, facts))
     if json:
         print_json(
-            {"wrote": wrote, "kept": kept, "app": facts.app.import_string if facts else None}
+            {"app": facts.app.import_string, "root": facts.root, "wrote": wrote, "kept": kept}
         )
         return
+    typer.echo(f"FastAPI application {facts.app.import_string} in {folder}")
     for name in wrote:
-        typer.echo(f"✓ wrote {folder / name}")
+        typer.echo(f"  ✓ wrote  {name}")
     for name in kept:
-        typer.echo(f"– kept  {folder / name}, which was there")
-    if doubt is not None:
-        typer.echo(f"! {doubt}")
-        typer.echo("! The Dockerfile says MODULE_NAME=app.main; correct it if that is wrong.")
+        typer.echo(f"  – kept   {name}")
+    if "Dockerfile" not in wrote + kept:
+        typer.echo("  – no Dockerfile: the lock file stands above the app; one is built without it")
     if wrote:
         typer.echo("Commit them, then deploy with `previewdrop up`.")
 
@@ -83,25 +85,38 @@ def write(folder: Path, traits: Traits) -> tuple[list[str], list[str]]:
 def traits_of(top: Path, facts: AppFacts) -> Traits:
     """What the files depend on, from what detection found in the repository at `top`."""
     dependencies = facts.dependencies
-    # The image is made from the app's folder: what lies above cannot be copied into it.
-    inside = [os.path.relpath(each, facts.root or ".") for each in dependencies.requirements]
-    version = _VERSION.search(dependencies.python or "")
     text = "\n".join(_text(top / each) for each in dependencies.files).lower()
-    config = facts.migrations.config if facts.migrations else None
+    inputs = [_from_root(each, facts) for each in dependencies.files]
+    above = any(each.startswith("..") for each in inputs)
+    version = _VERSION.search(dependencies.python or "")
+    plain = Traits()
     return Traits(
         module=facts.app.module,
         variable=facts.app.variable,
         factory=facts.app.factory,
-        lock=dependencies.lock,
-        requirements=tuple(inside) or Traits().requirements,
-        python=version[0] if version else Traits().python,
+        # The image is made from the app's folder: what lies above cannot be copied into it.
+        lock=None if above else dependencies.lock,
+        requirements=tuple(_from_root(each, facts) for each in dependencies.requirements),
+        inputs=tuple(inputs),
+        whole=_LOCAL.search(text) is not None,
+        python=version[0] if version else plain.python,
         libraries=frozenset(each for each in _LIBRARIES if _names(each, text)),
-        alembic=os.path.relpath(config, facts.root or ".") if config else None,
+        alembic=_from_root(facts.migrations.config, facts) if facts.migrations else None,
     )
 
 
-def _facts(top: Path) -> tuple[AppFacts | None, PreviewDropError | None]:
-    raise NotImplementedError
+def _from_root(path: str, facts: AppFacts) -> str:
+    return os.path.relpath(path, facts.root or ".")
+
+
+def _facts(top: Path) -> AppFacts:
+    """What detection finds; its error says what was looked at and which setting mends it."""
+    # The one place where the command line needs the server's own reading of a repository.
+    from previewdrop.config.project_file import load
+    from previewdrop.source.detect import detect
+
+    config = load(top)
+    return detect(top, root=config.root, app=config.app)
 
 
 def _names(library: str, text: str) -> bool:

@@ -11,13 +11,21 @@ _PYTHON = "3.12"
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What the files depend on. `libraries` are lower-case names of what is installed."""
+    """What the files depend on.
+
+    `lock` is None when no image can be built from the app's folder alone. `requirements` are the
+    files to install and `inputs` all that decide, relative to the app's folder; when they name
+    code of the repository, `whole` says that all of it is needed to install. `libraries` are
+    lower-case names of what is installed.
+    """
 
     module: str = "app.main"
     variable: str = "app"
     factory: bool = False
     lock: Lock | None = Lock.REQUIREMENTS
     requirements: tuple[str, ...] = ("requirements.txt",)
+    inputs: tuple[str, ...] = ("requirements.txt",)
+    whole: bool = False
     python: str = _PYTHON
     libraries: frozenset[str] = frozenset()
     alembic: str | None = None
@@ -25,8 +33,9 @@ class Traits:
 
 def files(traits: Traits) -> dict[str, str]:
     """The text of each file by its path relative to the app's folder."""
+    image = {"Dockerfile": dockerfile(traits)} if traits.lock else {}
     return {
-        "Dockerfile": dockerfile(traits),
+        **image,
         ".env.preview": env_preview(traits),
         "bin/preview-entrypoint.sh": entrypoint(traits),
     }
@@ -110,7 +119,8 @@ echo "✓ Preview environment ready: ${{PREVIEW_URL:-}}"
 
 def _install(traits: Traits) -> str:
     cache = "RUN --mount=type=cache,target=/root/.cache/uv"
-    server = "" if traits.libraries & {"uvicorn", "fastapi-cli"} else " uvicorn"
+    environment = f"{cache} uv venv /venv"
+    install = "&& uv pip install"
     match traits.lock:
         case Lock.UV:
             steps = [
@@ -122,31 +132,28 @@ def _install(traits: Traits) -> str:
         case Lock.POETRY:
             steps = [
                 "COPY pyproject.toml poetry.lock ./",
-                f"{cache} uv venv /venv \\",
+                f"{environment} \\",
                 "    && uvx --with poetry-plugin-export poetry export -o /requirements.txt \\",
-                "    && uv pip install -r /requirements.txt",
-                "COPY . .",
+                f"    {install} -r /requirements.txt",
             ]
         case Lock.PIPFILE:
             steps = [
                 "COPY Pipfile Pipfile.lock ./",
-                f"{cache} uv venv /venv \\",
+                f"{environment} \\",
                 "    && uvx pipenv requirements > /requirements.txt \\",
-                "    && uv pip install -r /requirements.txt",
-                "COPY . .",
+                f"    {install} -r /requirements.txt",
             ]
-        case Lock.PYPROJECT | Lock.SETUP_CFG:
-            steps = ["COPY . .", f"{cache} uv venv /venv && uv pip install ."]
-        case Lock.REQUIREMENTS | None:
-            named = " ".join(traits.requirements)
+        case Lock.REQUIREMENTS:
             given = " ".join(f"-r {each}" for each in traits.requirements)
+            copies = [f"COPY {each} {each}" for each in traits.inputs]
             steps = [
-                f"COPY {named} ./",
-                f"{cache} uv venv /venv && uv pip install {given}",
-                "COPY . .",
+                *(["COPY . ."] if traits.whole else copies),
+                f"{environment} {install} {given}",
             ]
-    if server:
-        steps.append(f"# Nothing here depends on uvicorn.\n{cache} uv pip install{server}")
+        case _:
+            steps = ["COPY . .", f"{environment} {install} ."]
+    if not traits.libraries & {"uvicorn", "fastapi-cli"}:
+        steps.append(f"# Nothing here depends on uvicorn.\n{cache} uv pip install uvicorn")
     return "\n".join(steps) + "\n"
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from previewdrop.cli import run
 from previewdrop.cli.init import traits_of, write
-from previewdrop.cli.scaffold import Traits, dockerfile, entrypoint, env_preview
+from previewdrop.cli.scaffold import Traits, dockerfile, entrypoint, env_preview, files
 from previewdrop.domain.app import AppFacts, AppObject, Dependencies, Lock, Migrations
 
 
@@ -46,8 +47,19 @@ def test_a_dockerfile_for_uv() -> None:
 def test_each_kind_of_lock_has_its_own_install(lock: Lock, step: str) -> None:
     text = dockerfile(Traits(lock=lock, requirements=("requirements.txt", "extra.txt")))
     assert step in text
-    assert "COPY . .\n" in text
     assert "uv pip install uvicorn" in text
+
+
+def test_requirements_that_include_others_or_the_repository_itself() -> None:
+    both = ("requirements.txt", "requirements/base.txt")
+    text = dockerfile(Traits(inputs=both))
+    assert "COPY requirements/base.txt requirements/base.txt\nRUN" in text
+    whole = dockerfile(Traits(inputs=both, whole=True))
+    assert whole.index("COPY . .") < whole.index("install -r requirements.txt")
+
+
+def test_no_dockerfile_where_the_lock_stands_above_the_app() -> None:
+    assert list(files(Traits(lock=None))) == [".env.preview", "bin/preview-entrypoint.sh"]
 
 
 def test_a_factory_is_called() -> None:
@@ -130,7 +142,41 @@ def test_traits_of_a_monorepo(tmp_path: Path) -> None:
         factory=True,
         lock=Lock.REQUIREMENTS,
         requirements=("requirements.txt",),
+        inputs=("requirements.txt",),
         python="3.11",
         libraries=frozenset({"uvicorn", "asyncpg"}),
         alembic="alembic.ini",
     )
+
+
+def test_traits_of_a_workspace_and_of_local_requirements(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("fastapi\n-e ./lib\n")
+    app = AppObject("app.main", "app")
+    local = Dependencies(
+        Lock.REQUIREMENTS, ("requirements.txt",), requirements=("requirements.txt",)
+    )
+    assert traits_of(tmp_path, AppFacts("", app, local)).whole
+    above = Dependencies(Lock.UV, ("uv.lock", "api/pyproject.toml"))
+    assert traits_of(tmp_path, AppFacts("api", app, above)).lock is None
+
+
+def test_init_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "requirements.txt").write_text("fastapi\nuvicorn\n")
+    (tmp_path / "main.py").write_text("from fastapi import FastAPI\n\napi = FastAPI()\n")
+    (tmp_path / "Dockerfile").write_text("FROM python:3.12\n")
+    assert run(["init", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == (
+        f"FastAPI application main:api in {tmp_path}\n"
+        "  ✓ wrote  .env.preview\n"
+        "  ✓ wrote  bin/preview-entrypoint.sh\n"
+        "  – kept   Dockerfile\n"
+        "Commit them, then deploy with `previewdrop up`.\n"
+    )
+    assert "python -m seed_preview" in (tmp_path / "bin" / "preview-entrypoint.sh").read_text()
+
+
+def test_init_of_what_is_not_fastapi(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("Error: No FastAPI was found")
+    assert list(tmp_path.iterdir()) == []
+    assert run(["init", str(tmp_path / "none")]) == 1
