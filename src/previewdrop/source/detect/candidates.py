@@ -133,7 +133,7 @@ def search(code: Code, root: str, without: Collection[str] = ()) -> Search:
 
 
 def _symbols(code: Code, path: str) -> list[Symbol]:
-    """The apps, factories and subclasses of FastAPI that a file offers to others."""
+    """The apps, and what makes apps, that a file offers to others."""
     module = code.module(path)
     if module is None:
         return []
@@ -146,6 +146,7 @@ def _symbols(code: Code, path: str) -> list[Symbol]:
         or code.factory(symbol)
         or code.needs_arguments(symbol)
         or code.subclass(symbol)
+        or code.builder(symbol)
     ]
 
 

@@ -111,6 +111,17 @@ class Code:
         module = self.module(symbol.path)
         return module is not None and self._is_class(module, symbol.name)
 
+    def builder(self, symbol: Symbol) -> bool:
+        """Whether the name is a class with a method that is annotated as returning FastAPI."""
+        module = self.module(symbol.path)
+        owner = module.classes.get(symbol.name) if module else None
+        methods = (
+            (item for item in owner.body if isinstance(item, ast.FunctionDef)) if owner else ()
+        )
+        return module is not None and any(
+            item.returns is not None and self._is_fastapi(module, item.returns) for item in methods
+        )
+
     def origin(self, symbol: Symbol) -> Symbol:
         """Where a name that is only imported is defined."""
         module = self.module(symbol.path)

@@ -174,6 +174,8 @@ def _from_requirements(tree: Tree, folder: str, path: str, pyproject: Pyproject 
         files += [name for name in described if tree.has(name)]
     names = closure.names.union(*(other.dependencies for other in others))
     warnings = [*closure.warnings]
+    if any(b"\0" in (tree.data(name) or b"")[:4] for name in closure.files):
+        warnings.append(f"{path} is UTF-16, which many tools cannot read: save it as UTF-8.")
     if not _pinned(closure, tree):
         warnings.append(_unpinned(path))
     hit = next((item for item in closure.requirements if item.name and is_fastapi(item.name)), None)

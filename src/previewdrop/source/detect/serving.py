@@ -93,7 +93,8 @@ def declared_app(
     StageFailed when a declaration leads to a file with a syntax error.
     """
     warnings: list[str] = []
-    for declaration in declarations:
+    for written in declarations:
+        declaration = (written.run.script and place.script(written)) or written
         target = _target(place, declaration, entrypoint)
         if target is None:
             if named := _named(declaration):
@@ -183,8 +184,6 @@ def _target(place: Place, declaration: Declaration, entrypoint: str | None) -> _
         main = locate(place.code.tree, f"{name}.__main__", [folder, *declaration.bases])
         located = (main if run.module else None) or found
         return _python_target(place, located[1], located[0]) if located else None
-    if run.script is not None and (inner := place.script(declaration)) is not None:
-        return _target(place, inner, entrypoint)
     return None
 
 
