@@ -18,6 +18,7 @@ from previewdrop.config.home import Home
 from previewdrop.domain.errors import ServerError, Unavailable
 from previewdrop.drivers.caddy import commands
 from previewdrop.drivers.caddy.admin import Admin
+from previewdrop.drivers.caddy.table import RouteFolders
 from previewdrop.services.daemon import Command
 from previewdrop.services.ports import Ports, is_free, taken
 
@@ -41,6 +42,7 @@ class CaddyService:
         self.folder = home.caddy
         self.log = home.logs / "caddy.log"
         self.access_log = home.logs / "access.log"
+        self.routes = RouteFolders.under(home)
         self.pid_file = home.caddy / "pid.json"
         self.host = host
         self.port = ports.choose("edge", port, host=host, exact=True)
@@ -64,7 +66,7 @@ class CaddyService:
 
     async def prepare(self) -> Command:
         binary = find_binary()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.routes.files.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, port in (("the HTTPS edge", self.port), ("the HTTP redirect", self.http_port)):
             if not is_free(self.host, port):
                 raise taken(name, self.host, port)
@@ -104,6 +106,8 @@ class CaddyService:
             access_log=str(self.access_log),
             https=_address(self.host, self.port),
             http=_address(self.host, self.http_port),
+            folder=str(self.routes.files),
+            links=str(self.routes.links),
             routes=routes,
             subjects=subjects,
         )

@@ -1,11 +1,14 @@
 """The JSON of preview routes in Caddy, built and not sent.
 
-Every route has an `@id` with the installation and the host, so that it is found and replaced
-alone: https://caddyserver.com/docs/api#using-id-in-json
+In the Caddy that comes with PreviewDrop a folder is the table of routes, and one route reads it:
+docs/decisions/0007-routes-are-files.md. In a Caddy of the user's own every route has an `@id` with
+the installation and the host: https://caddyserver.com/docs/api#using-id-in-json
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, cast
 
@@ -14,11 +17,14 @@ from previewdrop.domain.spec import Route
 Json = dict[str, Any]
 
 ROUTES_ID = "previewdrop-routes"
-"""The subroute that holds the routes of all previews; what comes after it is the 404 page."""
+"""The subroute that holds the routes that are set over the admin API."""
 ROUTES = f"/id/{ROUTES_ID}/routes"
 SUBJECTS = "/config/apps/tls/certificates/automate"
 
+ROUTE_SUFFIX = ".route"
+
 _LONGEST_STREAM = "24h"
+_LAST_SEQUENCE = 2**63
 
 
 def route_id(installation: str, host: str) -> str:
@@ -37,15 +43,7 @@ def route(installation: str, wanted: Route) -> Json:
     return {
         "@id": route_id(installation, wanted.host),
         "match": [{"host": [wanted.host]}],
-        "handle": [
-            {
-                "handler": "reverse_proxy",
-                "upstreams": [{"dial": wanted.upstream}],
-                "flush_interval": -1,
-                "stream_close_delay": _LONGEST_STREAM,
-                "transport": {"protocol": "http", "dial_timeout": "5s"},
-            }
-        ],
+        "handle": [_proxy(wanted.upstream)],
         "terminal": True,
     }
 
@@ -75,6 +73,34 @@ def without_unwanted(
     return kept, gone
 
 
+def is_upstream(address: str) -> bool:
+    """Whether it is `host:port` or `unix//path`, and fits in a file's name and in Caddy's JSON."""
+    return bool(
+        re.fullmatch(r"unix//[^{}\0]+|[A-Za-z0-9._-]+:\d{1,5}|\[[0-9a-f:]+\]:\d{1,5}", address)
+    )
+
+
+def file_name(sequence: int, upstream: str) -> str:
+    """The name of the file that is a route: what Caddy dials, and of several files the newest.
+
+    A socket's path fits in no name: there the name has that of a link to it, `link_name`.
+    """
+    tcp = not upstream.startswith("unix/")
+    place = f"tcp_{upstream}" if tcp else f"unix_{link_name(upstream)}"
+    return f"{_LAST_SEQUENCE - sequence:020}_{place}{ROUTE_SUFFIX}"
+
+
+def link_name(upstream: str) -> str:
+    """The short name of the symbolic link to a socket; sockets' paths have 107 bytes at most."""
+    return f"to-{hashlib.sha256(upstream.encode()).hexdigest()[:12]}"
+
+
+def parse_file_name(name: str) -> tuple[str, str]:
+    """`tcp` and the address, or `unix` and the link's name."""
+    kind, _, place = name.removesuffix(ROUTE_SUFFIX).partition("_")[2].partition("_")
+    return kind, place
+
+
 def subject_for(host: str) -> str:
     """The wildcard that covers a host: one certificate a project."""
     return f"*.{host.partition('.')[2]}"
@@ -87,12 +113,15 @@ def base(
     access_log: str,
     https: str,
     http: str,
+    folder: str,
+    links: str,
     routes: list[Json] | None = None,
     subjects: list[str] | None = None,
 ) -> Json:
     """Caddy's whole configuration, with the routes and certificate subjects of before.
 
-    `https` and `http` are `host:port`, `admin` a Caddy network address, the others paths.
+    `https` and `http` are `host:port`, `admin` a Caddy network address, the others paths;
+    `folder` is the table of routes, `links` leads to their sockets.
     """
     return {
         "admin": {"listen": admin},
@@ -116,7 +145,7 @@ def base(
             },
             "http": {
                 "servers": {
-                    "previews": _previews(https, routes or []),
+                    "previews": _previews(https, _route_by_file(folder, links), routes or []),
                     "redirect": _redirect(http, https),
                 }
             },
@@ -134,7 +163,7 @@ def carried(config: object) -> tuple[list[Json], list[str]]:
         return [], []
 
 
-def _previews(https: str, routes: list[Json]) -> Json:
+def _previews(https: str, by_file: Json, routes: list[Json]) -> Json:
     return {
         "listen": [https],
         "protocols": ["h1", "h2"],
@@ -146,6 +175,7 @@ def _previews(https: str, routes: list[Json]) -> Json:
         "logs": {},
         "routes": [
             {"handle": [{"@id": ROUTES_ID, "handler": "subroute", "routes": routes}]},
+            by_file,
             {"handle": _page("404", "No preview here", _NOBODY, {})},
         ],
         "errors": {
@@ -160,6 +190,44 @@ def _previews(https: str, routes: list[Json]) -> Json:
                 }
             ]
         },
+    }
+
+
+def _route_by_file(folder: str, links: str) -> Json:
+    """Finds the newest route file of the host asked for, and dials what its name says.
+
+    The pattern is tried again because the file that was listed may be gone when it is looked at.
+    """
+    pattern = f"/{{http.request.host}}/*{ROUTE_SUFFIX}"
+    source = "{http.matchers.file.relative}"
+    return {
+        "match": [{"file": {"root": folder, "try_files": [pattern] * 4}}],
+        "handle": [
+            {
+                "handler": "map",
+                "source": source,
+                "destinations": ["{previewdrop_upstream}"],
+                "mappings": [
+                    {"input_regexp": rf"_tcp_(.+)\{ROUTE_SUFFIX}$", "outputs": ["$1"]},
+                    {
+                        "input_regexp": rf"_unix_(to-[0-9a-f]+)\{ROUTE_SUFFIX}$",
+                        "outputs": [f"unix/{links}/$1"],
+                    },
+                ],
+            },
+            _proxy("{previewdrop_upstream}"),
+        ],
+        "terminal": True,
+    }
+
+
+def _proxy(dial: str) -> Json:
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": dial}],
+        "flush_interval": -1,
+        "stream_close_delay": _LONGEST_STREAM,
+        "transport": {"protocol": "http", "dial_timeout": "5s"},
     }
 
 

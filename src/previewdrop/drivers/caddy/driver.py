@@ -1,4 +1,4 @@
-"""Routes each preview's host through Caddy's admin API."""
+"""Routes each preview's host through Caddy, with a certificate for each project."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from previewdrop.domain.spec import Route
 from previewdrop.drivers.caddy import commands
 from previewdrop.drivers.caddy.admin import Admin
 from previewdrop.drivers.caddy.requests import RequestTimes
+from previewdrop.drivers.caddy.table import AdminTable, FolderTable, RouteFolders, RouteTable
 
 _CERTIFICATE_TIMEOUT = 10.0
 _LOOK_AGAIN = 0.02
 
 
 class CaddyEdge:
-    """The Edge contract on a Caddy whose configuration `commands.base` made.
+    """The Edge contract on Caddy.
 
     `admin` is the admin address (`unix//path` or `http://host:port`), `https` the address
     (host, port) where Caddy serves, `access_log` its log of requests, where it can be read.
-    Changes go one after the other. Call `aclose` at the end.
+    `routes` are the folders that the Caddy of PreviewDrop reads its routes from; a Caddy of the
+    user's own has none and gets them over the admin API. Call `aclose` at the end.
     """
 
     def __init__(
@@ -31,48 +33,40 @@ class CaddyEdge:
         installation: str,
         https: tuple[str, int],
         access_log: Path | None = None,
+        routes: RouteFolders | None = None,
     ) -> None:
         self._admin = Admin(admin)
-        self._installation = installation
         self._https = https
         self._times = RequestTimes(access_log) if access_log else None
+        self._table: RouteTable = (
+            FolderTable(routes) if routes else AdminTable(self._admin, installation)
+        )
         self._changes = asyncio.Lock()
 
     async def ensure(self, route: Route) -> None:
-        wanted = commands.route(self._installation, route)
+        if not commands.is_upstream(route.upstream):
+            raise StageFailed(f"{route.upstream!r} is no address that requests can be sent to.")
         async with self._changes:
-            there = await self._admin.get(self._path(route.host))
-            if there == wanted:
-                return
             await self._ensure_certificate(route.host)
-            if there is None or not await self._admin.replace(self._path(route.host), wanted):
-                await self._check_set_up()
-                await self._admin.append(commands.ROUTES, wanted)
+            if await self._table.find(route.host) != route:
+                await self._table.put(route)
 
     async def observe(self, host: str) -> Route | None:
-        found = await self._admin.get(self._path(host))
-        return commands.parse_route(self._installation, found) if found else None
+        return await self._table.find(host)
 
     async def remove(self, host: str) -> None:
         async with self._changes:
-            await self._admin.delete(self._path(host))
+            await self._table.delete(host)
 
     async def sweep(self, wanted: Collection[str]) -> list[str]:
         async with self._changes:
-            routes: list[commands.Json] = await self._admin.get(commands.ROUTES) or []
-            kept, gone = commands.without_unwanted(self._installation, routes, wanted)
-            if gone:
-                await self._admin.replace(commands.ROUTES, kept)
-            return gone
+            return await self._table.keep(wanted)
 
     async def last_requests(self) -> dict[str, float]:
         return self._times.read() if self._times else {}
 
     async def aclose(self) -> None:
         await self._admin.aclose()
-
-    def _path(self, host: str) -> str:
-        return f"/id/{commands.route_id(self._installation, host)}"
 
     async def _ensure_certificate(self, host: str) -> None:
         """Asks for the project's certificate, and waits until the first request will find it."""
@@ -100,10 +94,3 @@ class CaddyEdge:
             return False
         writer.close()
         return True
-
-    async def _check_set_up(self) -> None:
-        if await self._admin.get(commands.ROUTES) is None:
-            raise StageFailed(
-                "This Caddy was not set up by PreviewDrop: it has no place for routes.",
-                f"Add a subroute with the @id {commands.ROUTES_ID} to its configuration.",
-            )
