@@ -13,8 +13,10 @@ IDENTIFIER_BYTES = 63
 
 SLUG_LENGTH = 40
 PROJECT_LENGTH = 32
-_DIGEST_LENGTH = 8
-_RESERVED_SLUG = re.compile(r"pr-\d+")
+_DIGEST_LENGTH = 11
+"""44 bits. Eleven hexadecimal digits look like no date, time stamp or abbreviated commit."""
+
+_RESERVED_SLUG = re.compile(rf"pr-\d+|(?:.*-)?[0-9a-f]{{{_DIGEST_LENGTH}}}")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -40,7 +42,7 @@ def names_for(project: str, slug: str, domain: str) -> Names:
     """
     return Names(
         full=f"{project}/{slug}",
-        host=f"{slug}.{domain.format(project=project)}",
+        host=f"{slug}.{domain.replace('{project}', project)}",
         identifier=identifier(project, slug),
         folder=f"{project}/{slug}",
     )
@@ -51,7 +53,8 @@ def identifier(project: str, slug: str) -> str:
 
     A project with a hyphen is followed by two underscores, so that `a-b` + `c` and `a` + `b-c`
     differ; neither part ever contains two hyphens in a row. A leading digit and PostgreSQL's
-    reserved `pg_` get `p__` in front.
+    reserved `pg_` get `p__` in front. What is too long is cut and gets `__` and a digest, so far
+    behind that no name in full has two underscores there.
     """
     joint = "__" if "-" in project else "_"
     plain = f"{project}{joint}{slug}".replace("-", "_")
@@ -59,7 +62,7 @@ def identifier(project: str, slug: str) -> str:
         plain = f"p__{plain}"
     if len(plain) <= IDENTIFIER_BYTES:
         return plain
-    return f"{plain[: IDENTIFIER_BYTES - _DIGEST_LENGTH - 1]}_{_digest(f'{project}/{slug}')}"
+    return f"{plain[: IDENTIFIER_BYTES - _DIGEST_LENGTH - 2]}__{_digest(f'{project}/{slug}')}"
 
 
 def project_database(project: str) -> str:
@@ -79,8 +82,8 @@ def slugs_for_branch(branch: str) -> tuple[str, str]:
     """Two slugs for a branch: the one people expect, and one that no other branch can have.
 
     The second is taken when another branch holds the first already. Branches that look like a
-    pull request's slug (`pr-42`), or that a host name cannot hold at all, get the second in both
-    places.
+    pull request's slug (`pr-42`) or like a second slug, and those that a host name cannot hold at
+    all, get the second in both places.
     """
     if not branch:
         raise BadName("A branch name cannot be empty.")
@@ -117,4 +120,5 @@ def _hyphenated(text: str) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    """Git allows any bytes in a branch's name; what is not UTF-8 arrives as lone surrogates."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
