@@ -42,6 +42,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     ),
     "Server": (
         Entry("serve", "server", "Run the control plane in the foreground."),
+        Entry("demo", "demo", "Show four branches of an example live at the same time."),
         Entry("shutdown", "server", "Stop the server; previews are stopped, data is kept."),
     ),
 }

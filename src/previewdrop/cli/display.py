@@ -60,7 +60,7 @@ def stage_line(
     seconds = elapsed if running and elapsed is not None else stage["seconds"]
     line = Text.assemble("  ", (mark, style), f" {stage['name']:<12}")
     line.append(f"{seconds:>5.1f} s" if seconds is not None else " " * 7)
-    if remark := plain((said if running else None) or stage["note"] or ""):
+    if remark := plain((said if running else None) or stage["note"] or "").strip():
         line.append(f"   {remark}", "dim")
     line.rstrip()
     return line

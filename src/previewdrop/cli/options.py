@@ -20,7 +20,7 @@ Name = Annotated[
 
 Project = Annotated[
     str | None,
-    typer.Option("--project", "-p", metavar="P", help="Else: the current folder's project."),
+    typer.Option("--project", "-P", metavar="P", help="Else: the current folder's project."),
 ]
 
 

@@ -26,7 +26,7 @@ commands = typer.Typer(rich_markup_mode=None)
 def list_(
     project: Annotated[
         str | None,
-        typer.Option("--project", "-p", metavar="P", help="Only the previews of this project."),
+        typer.Option("--project", "-P", metavar="P", help="Only the previews of this project."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -141,11 +141,12 @@ class PlainScreen:
         deployment = preview["deployment"]
         if deployment is None or not answers(preview, self._generation):
             return
-        if deployment["id"] != self._deployment:
+        ended = [stage for stage in deployment["stages"] if stage["state"] != "running"]
+        if deployment["id"] != self._deployment and (deployment["title"] or ended):
             self._deployment, self._told = deployment["id"], set()
             show(self._console, [display.headline(preview, deployment)])
-        for stage in deployment["stages"]:
-            if stage["state"] != "running" and stage["name"] not in self._told:
+        for stage in ended:
+            if stage["name"] not in self._told:
                 self._told.add(stage["name"])
                 if display.shown(stage):
                     show(self._console, [display.stage_line(stage)])

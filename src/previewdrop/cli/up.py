@@ -34,7 +34,7 @@ def up(
     ] = None,
     project: Annotated[
         str | None,
-        typer.Option("--project", "-p", metavar="P", help="Name of the project. Else: found."),
+        typer.Option("--project", "-P", metavar="P", help="Name of the project. Else: found."),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the deployment to its end.")

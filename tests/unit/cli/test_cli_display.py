@@ -169,6 +169,8 @@ def test_a_pipe_gets_each_ended_stage_once_and_no_escapes(
     console = Console(force_terminal=False, highlight=False, width=80)
     screen = PlainScreen(console, 1)
     with console.capture() as capture:
+        # The title of the commit is known only when the checkout is done.
+        screen.preview(make_preview(deployment=make_deployment(state="queued", title=None)))
         first = [make_stage("checkout"), make_stage("build", "running", seconds=None)]
         screen.preview(make_preview(deployment=make_deployment(state="building", stages=first)))
         second = [make_stage("checkout"), make_stage("build", seconds=3.0)]

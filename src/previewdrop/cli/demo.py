@@ -1,0 +1,146 @@
+"""`demo`: four engineers' branches of one example, live at the same time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from previewdrop.cli import client, demo_display, demo_lanes, screen
+from previewdrop.cli.demo_lanes import Lane
+from previewdrop.cli.demo_scene import Scene, set_up
+from previewdrop.cli.deploy import ending
+from previewdrop.cli.follow import Outcome
+from previewdrop.cli.options import Json, print_json
+from previewdrop.cli.story import load_story
+from previewdrop.cli.views import Preview
+
+commands = typer.Typer(rich_markup_mode=None)
+
+
+@commands.command("demo")
+def demo(
+    check: Annotated[
+        bool, typer.Option("--check", help="Prove it all, remove everything again, and exit.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Show four branches of an example live at the same time.
+
+    Makes a Git repository with the branches of four engineers, who would break each other on one
+    shared server, starts the server if none answers, and deploys all four at once. They stay
+    live, and the server goes on in the background.
+
+    With --check every claim is proved through the public URLs, one branch is updated by a push,
+    and everything is removed again. The exit code is 0 only if every check has passed.
+
+    \b
+    Examples:
+      previewdrop demo
+      previewdrop demo --check
+      previewdrop demo --check --json
+    """
+    terminal = screen.console(stderr=json)
+    story = load_story()
+    screen.show(terminal, demo_display.heading(story))
+    try:
+        scene = set_up(story, terminal, check=check)
+        run = deploy_all(scene, terminal)
+        if not check:
+            if json:
+                print_json({"previews": run.previews, "seconds": run.seconds, "checks": []})
+            elif run.ready:
+                screen.show(terminal, _next_steps(scene, run))
+            return 0 if run.ready else 1
+        from previewdrop.cli.demo_check import prove
+
+        checks = prove(scene, run.cast, terminal)
+    except KeyboardInterrupt:
+        stop = "What was begun goes on; `previewdrop down --all` removes it."
+        screen.show(terminal, [Text(stop)])
+        return 130
+    if json:
+        print_json(
+            {
+                "previews": run.previews,
+                "seconds": run.seconds,
+                "checks": [each.as_json() for each in checks],
+            }
+        )
+    return 0 if run.ready and all(each.passed for each in checks) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of the four deployments, in `seconds` from the first request to the last end."""
+
+    lanes: Sequence[Lane]
+    seconds: float
+
+    @property
+    def ready(self) -> bool:
+        return all(lane.outcome is Outcome.READY for lane in self.lanes)
+
+    @property
+    def cast(self) -> dict[str, Preview]:
+        """The preview of each engineer who got one."""
+        return {lane.change.author: lane.latest for lane in self.lanes if lane.latest}
+
+    @property
+    def previews(self) -> list[Preview]:
+        return [*self.cast.values()]
+
+
+def deploy_all(scene: Scene, terminal: Console) -> Run:
+    """Asks for all previews at the same moment, follows them, and shows what came of it."""
+    began = time.monotonic()
+    with demo_lanes.shown(terminal, scene.story.branches) as lanes:
+        demo_lanes.run_together(lanes, client.connect, scene.project)
+    run = Run(lanes, round(time.monotonic() - began, 3))
+    screen.show(terminal, [Text(), *_came_of_it(scene, run)])
+    return run
+
+
+def _came_of_it(scene: Scene, run: Run) -> list[Text]:
+    lines: list[Text] = []
+    for lane in run.lanes:
+        if lane.outcome is Outcome.READY:
+            continue
+        lines.append(demo_display.lane(lane.progress(), 0))
+        if lane.latest and lane.outcome and not lane.error:
+            lines += [*ending(scene.api, lane.outcome, lane.latest), Text()]
+    rows = [
+        (lane.change.author, lane.latest, lane.live_before)
+        for lane in run.lanes
+        if lane.latest and lane.outcome is Outcome.READY
+    ]
+    if rows:
+        lines += [*demo_display.table(rows), Text()]
+    if run.ready:
+        note = demo_display.environment_note(run.previews)
+        title = f"🚀 All {len(rows)} are live at the same time, after {run.seconds:.1f} s."
+        lines += [Text(title, "bold"), *([Text(note)] if note else [])]
+    return lines
+
+
+def _next_steps(scene: Scene, run: Run) -> list[Text]:
+    return demo_display.next_steps(run.cast, _program(), str(scene.server_home.ca_file))
+
+
+def _program() -> str:
+    """How the user calls this command: `uv run` puts it on PATH only while it runs."""
+    script = Path(sys.argv[0])
+    if "UV_RUN_RECURSION_DEPTH" not in os.environ and shutil.which("previewdrop"):
+        return "previewdrop"
+    if script.name != "previewdrop":
+        return f"{sys.executable} -m previewdrop"
+    return os.path.relpath(script) if script.is_relative_to(Path.cwd()) else str(script)
