@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from previewdrop.config.home import default_home
 from previewdrop.domain.errors import BadConfig
 from previewdrop.domain.spec import MIB, Limits, Timeouts
 
+_DOMAIN = re.compile(r"(?=.{1,180}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.(?!\Z)|\Z))+")
 _SIZE = re.compile(r"(?i)\s*(\d+(?:\.\d+)?)\s*(B|KB|KIB|MB|MIB|GB|GIB|K|M|G)?\s*")
 _UNITS = {
     "": 1, "B": 1,
@@ -38,18 +39,39 @@ def size_in_bytes(value: Any) -> Any:
 Size = Annotated[int, BeforeValidator(size_in_bytes)]
 
 
+def _whole(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _domain(text: str) -> str:
+    """In lower case, as host names are compared; nothing but `{project}` is replaced later."""
+    domain = text.lower().strip(".")
+    if not _DOMAIN.fullmatch(domain.replace("{project}", "project")):
+        raise ValueError("should be a domain such as preview.example.com or {project}.localhost")
+    return domain
+
+
 class Settings(BaseSettings):
     """Where PreviewDrop listens, what it uses, and what a preview may use at most."""
 
-    model_config = SettingsConfigDict(env_prefix="PREVIEWDROP_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PREVIEWDROP_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
 
-    home: Path = Field(default_factory=default_home, description="The data folder.")
+    home: Annotated[Path, AfterValidator(_whole)] = Field(
+        default_factory=default_home, description="The data folder."
+    )
     host: str = Field("127.0.0.1", description="Address of the control plane's API.")
     port: int = Field(7780, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
     edge_host: str = Field("127.0.0.1", description="Address on which previews are served.")
     edge_port: int = Field(7443, ge=0, le=65535, description="HTTPS port of the previews.")
     edge_http_port: int = Field(7080, ge=0, le=65535, description="HTTP port; only redirects.")
-    domain: str = Field(
+    domain: Annotated[str, AfterValidator(_domain)] = Field(
         "{project}.localhost",
         description="Domain under which previews get their host names; `{project}` is replaced.",
     )
@@ -57,7 +79,7 @@ class Settings(BaseSettings):
     postgres_url: SecretStr | None = Field(
         None, description="Your PostgreSQL, as an administrator, instead of the embedded one."
     )
-    postgres_port: int = Field(7781, ge=0, description="Port of the embedded PostgreSQL.")
+    postgres_port: int = Field(7781, ge=0, le=65535, description="Port of the embedded PostgreSQL.")
     state_url: SecretStr | None = Field(
         None,
         description="Database of PreviewDrop's own state; else `previewdrop` on that server.",
@@ -66,16 +88,15 @@ class Settings(BaseSettings):
         None,
         description="Your Valkey 9.1 or newer, as an administrator, instead of the embedded one.",
     )
-    redis_port: int = Field(7782, ge=0, description="Port of the embedded Valkey.")
+    redis_port: int = Field(7782, ge=0, le=65535, description="Port of the embedded Valkey.")
     redis_databases: int = Field(1024, ge=2, description="Numbered databases of that Valkey.")
     caddy_admin: str | None = Field(
         None, description="Admin address of your Caddy, instead of the embedded one."
     )
 
-    runtime: str = Field("process", description="Where previews run.")
-    sandbox: str = Field(
+    runtime: Literal["process"] = Field("process", description="Where previews run.")
+    sandbox: Literal["auto", "require", "off"] = Field(
         "auto",
-        pattern="^(auto|require|off)$",
         description="`auto` uses a sandbox where there is one, `require` refuses to start without, "
         "`off` runs previews without.",
     )
@@ -84,14 +105,14 @@ class Settings(BaseSettings):
         8, ge=1, le=64, description="Deployments that may be under way at the same time."
     )
 
-    memory: Size = Field(1024 * MIB, description="Most memory a preview may ask for.")
+    memory: Size = Field(1024 * MIB, gt=0, description="Most memory a preview may ask for.")
     cpus: float = Field(2.0, gt=0, description="Most CPUs a preview may ask for.")
     processes: int = Field(256, ge=8, description="Most processes and threads of a preview.")
     files: int = Field(4096, ge=64, description="Most open files of a preview's process.")
-    log_bytes: Size = Field(10 * MIB, description="Most bytes kept of a process's log.")
-    source_bytes: Size = Field(512 * MIB, description="Largest commit that is exported.")
+    log_bytes: Size = Field(10 * MIB, gt=0, description="Most bytes kept of a process's log.")
+    source_bytes: Size = Field(512 * MIB, gt=0, description="Largest commit that is exported.")
     environments_bytes: Size = Field(
-        4096 * MIB, description="Dependency environments kept though no preview uses them."
+        4096 * MIB, ge=0, description="Dependency environments kept though no preview uses them."
     )
 
     fetch_timeout: float = Field(300, gt=0, description="Seconds for a fetch.")
@@ -133,4 +154,6 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = f"PREVIEWDROP_{first['loc'][0]}".upper()
-        raise BadConfig(f"{name} is wrong: {first['msg']}.") from error
+        what = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+        field = Settings.model_fields[str(first["loc"][0])]
+        raise BadConfig(f"{name} is wrong: {what}.", field.description) from error
