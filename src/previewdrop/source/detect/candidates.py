@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from previewdrop.source.detect.code import Code, Making, Symbol
+from previewdrop.source.detect.code import WRAPPERS, Code, Making, Symbol
 from previewdrop.source.detect.syntax import Module, dotted
 from previewdrop.source.detect.tree import Tree, within
 
@@ -124,11 +124,12 @@ def search(code: Code, root: str, without: Collection[str] = ()) -> Search:
         looked |= importers
         found |= {path: _symbols(code, path) for path in sorted(importers)}
     modules = [module for path in sorted(looked) if (module := code.module(path)) is not None]
-    candidates = [*_candidates(code, modules, root)]
+    names = {symbol.name for symbols in found.values() for symbol in symbols}
+    candidates = [*_candidates(code, modules, root, names)]
     return Search(
         tuple(sorted(candidates, key=lambda item: item.place)),
         len(texts),
-        tuple(_hidden(code, modules)),
+        () if candidates else tuple(_hidden(code, modules)),
     )
 
 
@@ -151,17 +152,26 @@ def _symbols(code: Code, path: str) -> list[Symbol]:
 
 
 def _importers(texts: dict[str, bytes], names: Iterable[str]) -> Iterator[str]:
+    """Files that import one of the names, if they use it or are named as entry points."""
     wanted = "|".join(sorted(map(re.escape, names)))
     if not wanted:
         return
-    pattern = re.compile(rf"import\s*(?:\([^)]*|[^\n(]*)\b(?:{wanted})\b".encode())
+    imports = re.compile(rf"import\s*(?:\([^)]*|[^\n(]*)\b(?:{wanted})\b|import \*".encode())
+    uses = re.compile(
+        rf"(?:=|return|class[^\n(]*\()[^\n]*\b(?:{wanted})\b|(?:{'|'.join(WRAPPERS)})\s*\(".encode()
+    )
     for path, data in texts.items():
-        if pattern.search(data) or b"import *" in data:
+        entry = path.rpartition("/")[2].removesuffix(".py") in _MODULES
+        if imports.search(data) and (entry or uses.search(data)):
             yield path
 
 
-def _candidates(code: Code, modules: list[Module], root: str) -> Iterator[Candidate]:
-    made = [(module, name, making) for module in modules for name, making in _apps(code, module)]
+def _candidates(
+    code: Code, modules: list[Module], root: str, known: Collection[str]
+) -> Iterator[Candidate]:
+    made = [
+        (module, name, making) for module in modules for name, making in _apps(code, module, known)
+    ]
     mounted = {
         target
         for module in modules
@@ -199,8 +209,11 @@ def _candidates(code: Code, modules: list[Module], root: str) -> Iterator[Candid
                 )
 
 
-def _apps(code: Code, module: Module) -> Iterator[tuple[str, Making]]:
-    for name in dict.fromkeys([*module.values, *module.annotations, *module.exported]):
+def _apps(code: Code, module: Module, known: Collection[str]) -> Iterator[tuple[str, Making]]:
+    """The apps a file binds. Of imported names only those are followed that stand for an app."""
+    origins = ((name, module.imports.get(name)) for name in module.exported)
+    imported = [name for name, origin in origins if origin and origin.name in known]
+    for name in dict.fromkeys([*module.values, *module.annotations, *imported]):
         making = code.app(Symbol(module.path, name))
         if making is not None:
             yield name, making

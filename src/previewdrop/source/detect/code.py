@@ -28,7 +28,7 @@ _FASTAPI = frozenset(
         "cadwyn.Cadwyn",
     }
 )
-_WRAPPERS = ("Middleware", "ASGIApp", "VersionedFastAPI")
+WRAPPERS = ("Middleware", "ASGIApp", "VersionedFastAPI")
 _WRAPPED = ("app", "asgi_app", "other_asgi_app")
 _DEEPEST = 40
 _MOST_MODULES = 500
@@ -286,7 +286,7 @@ class Code:
         for argument in (*inner, *node.args):
             label = dotted(argument)
             rewraps = name is not None and label == name
-            if not rewraps and not text.endswith(_WRAPPERS):
+            if not rewraps and not text.endswith(WRAPPERS):
                 continue
             making, wraps = None, None
             if label is None or label in scope:

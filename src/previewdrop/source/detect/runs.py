@@ -19,6 +19,7 @@ _WRAPPERS = frozenset(
      "time", "timeout", "tini", "uv", "uvx"}
 )  # fmt: skip
 _SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "fastapi"})
+_RUNNERS = frozenset({"hatch", "pdm", "pipenv", "poetry", "rye", "uv"})
 _KEYWORDS = frozenset({"then", "else", "do", "{", "!"})
 _QUIET = frozenset(
     {":", "[", "cat", "chmod", "chown", "echo", "export", "mkdir", "printf", "set", "sleep",
@@ -66,7 +67,10 @@ def read_line(line: str, environment: Mapping[str, str]) -> Run:
         else:
             if chosen.program not in _QUIET and not chosen.nothing:
                 before.append(previous)
-            chosen, previous = read_words(words, environment), " ".join(words)
+            chosen = read_words(words, environment)
+            previous = " ".join(
+                words[2:] if words[0] in _RUNNERS and words[1:2] == ("run",) else words
+            )
             if chosen.server is not None:
                 break
     return replace(

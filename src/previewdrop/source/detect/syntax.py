@@ -192,8 +192,10 @@ def _import(module: Module, node: ast.Import | ast.ImportFrom) -> None:
 def _call(module: Module, node: ast.Call) -> None:
     name = dotted(node.func) or ""
     owner, _, method = name.rpartition(".")
-    if method == "mount" and len(node.args) > 1 and (sub := dotted(node.args[1])):
-        module.mounted.add(sub)
+    if method == "mount":
+        named = [keyword.value for keyword in node.keywords if keyword.arg == "app"]
+        mounted = (dotted(value) for value in (*node.args[1:2], *named))
+        module.mounted.update(sub for sub in mounted if sub)
     elif method in ("include_router", "add_api_route"):
         module.routes[owner] = module.routes.get(owner, 0) + 1
     elif name == "uvicorn.run":

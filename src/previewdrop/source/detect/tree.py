@@ -37,6 +37,8 @@ class Tree:
         self.files: dict[str, tuple[str, ...]] = {}
         self.truncated = False
         self._keep = keep or ""
+        self._links: set[str] = set()
+        self._unseen: set[str] = set()
         self._scan()
 
     @property
@@ -55,12 +57,14 @@ class Tree:
         folder, _, name = path.rpartition("/")
         if folder in self.files:
             return name in self.files[folder]
-        return self._safe(path) is not None
+        return self._reachable(path) and self._safe(path) is not None
 
     def has_folder(self, path: str) -> bool:
         if path in self.files:
             return True
-        return inside(path) and self._contains(self.top / path) and (self.top / path).is_dir()
+        if not self._reachable(path):
+            return False
+        return self._contains(self.top / path) and (self.top / path).is_dir()
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The names of the files in a folder, sorted; none if it is not there."""
@@ -71,10 +75,12 @@ class Tree:
 
     def data(self, path: str) -> bytes | None:
         """The bytes of a file; None if it is missing, too large or outside."""
-        real = self._safe(path)
-        if real is None:
-            return None
+        folder, _, name = path.rpartition("/")
+        plain = name in self.files.get(folder, ()) and path not in self._links
+        real = self.top / path if plain else self._safe(path)
         try:
+            if real is None or real.stat().st_size > LARGEST_FILE:
+                return None
             return real.read_bytes()
         except OSError:
             return None
@@ -94,25 +100,36 @@ class Tree:
             except OSError:
                 continue
             if folder and any(entry.name == "pyvenv.cfg" for entry in found):
+                self._unseen.add(folder)
                 continue
             entries += len(found)
             if entries > MOST_ENTRIES:
                 self.truncated = True
+                self._unseen.update((folder, *(other for other, _ in waiting)))
                 return
             names: list[str] = []
             for entry in found:
                 path = join(folder, entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    if depth < DEEPEST and not self._skipped(path, entry.name):
-                        waiting.append((path, depth + 1))
-                elif entry.is_file(follow_symlinks=False) or self._safe(path):
+                if entry.is_symlink():
+                    self._links.add(path)
+                    self._unseen.add(path)
+                    names += [entry.name] if self._safe(path) else []
+                elif entry.is_file():
                     names.append(entry.name)
+                elif depth >= DEEPEST or self._skipped(path, entry.name):
+                    self._unseen.add(path)
+                elif entry.is_dir():
+                    waiting.append((path, depth + 1))
             self.files[folder] = tuple(names)
 
     def _skipped(self, path: str, name: str) -> bool:
         if self._keep and within(self._keep, path):
             return False
         return name in _SKIPPED or name.startswith(".") or name.endswith(".egg-info")
+
+    def _reachable(self, path: str) -> bool:
+        """Whether a path that was not seen may exist all the same: below what was left out."""
+        return inside(path) and any(folder in self._unseen for folder in parents(path))
 
     def _safe(self, path: str) -> Path | None:
         if not inside(path):
