@@ -205,6 +205,8 @@ def server_argv(binaries: Path, data: Path) -> tuple[str, ...]:
 
 def config_text(port: int) -> str:
     """postgresql.conf, written whole at each start: many small databases, few busy ones."""
+    # After a crash every file is synced, one by one unless the system can do it at once.
+    sync = "syncfs" if sys.platform == "linux" else "fsync"
     return f"""\
 # Written by PreviewDrop at each start. For settings of your own use ALTER SYSTEM.
 listen_addresses = '{HOST}'
@@ -227,6 +229,7 @@ wal_level = minimal
 max_wal_senders = 0
 max_logical_replication_workers = 0
 max_wal_size = 512MB
+recovery_init_sync_method = {sync}
 checkpoint_timeout = 15min
 autovacuum_naptime = 5min
 autovacuum_max_workers = 2

@@ -15,6 +15,7 @@ from typing import Protocol
 from previewdrop.domain.errors import PreviewDropError, ServerError
 from previewdrop.services.daemon import Command, Daemon, adopt, identify, pids_of, spawn
 
+_ADOPT_TIMEOUT = 10.0
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 30.0
 _STEADY = 60.0
@@ -76,13 +77,16 @@ class Program(Protocol):
 class Supervisor:
     """Runs one Program. `state`, `error` (of the last end or failed start) and `restarts` tell."""
 
-    def __init__(self, program: Program, pid_file: Path) -> None:
+    def __init__(
+        self, program: Program, pid_file: Path, *, adopt_timeout: float = _ADOPT_TIMEOUT
+    ) -> None:
         self.program = program
         self.state = ServiceState.STOPPED
         self.error: str | None = None
         self.restarts = 0
         self.adopted = False
         self._pid_file = pid_file
+        self._adopt_timeout = adopt_timeout
         self._daemon: Daemon | None = None
         self._watch: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -180,7 +184,7 @@ class Supervisor:
             ) from error
         daemon.write(self._pid_file)
         try:
-            await self._await_ready(daemon, written)
+            await self._await_ready(daemon, program.start_timeout, written)
         except BaseException:
             await daemon.stop(program.stop_signals)
             self._forget()
@@ -189,20 +193,18 @@ class Supervisor:
 
     async def _answers(self, daemon: Daemon) -> bool:
         try:
-            await self._await_ready(daemon, 0)
+            await self._await_ready(daemon, self._adopt_timeout)
         except ServerError as error:
             _log.warning("%s It is replaced.", error.message)
             return False
         return True
 
-    async def _await_ready(self, daemon: Daemon, written: int) -> None:
+    async def _await_ready(self, daemon: Daemon, timeout: float, written: int = 0) -> None:
         program = self.program
         end = asyncio.ensure_future(daemon.ended())
         up = asyncio.ensure_future(self._ready_and_settled(daemon))
         try:
-            await asyncio.wait(
-                {end, up}, timeout=program.start_timeout, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({end, up}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if up.done():
                 return up.result()
             if end.done():
@@ -211,7 +213,7 @@ class Supervisor:
                     f"{program.name} ended while it started{_how(end.result())}.", tail
                 )
             raise ServerError(
-                f"{program.name} did not answer within {program.start_timeout:g} s.",
+                f"{program.name} did not answer within {timeout:g} s.",
                 f"See {program.log}.",
             )
         finally:

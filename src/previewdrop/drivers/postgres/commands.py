@@ -17,9 +17,7 @@ from previewdrop.domain.spec import DatabaseSpec
 EXTENSIONS_SCHEMA = "extensions"
 _PREFIX = "previewdrop"
 
-SESSION = sql.SQL(
-    "SET search_path TO pg_catalog; SET synchronous_commit TO off; SET lock_timeout TO '60s'"
-)
+SESSION = sql.SQL("SET search_path TO pg_catalog; SET lock_timeout TO '60s'")
 """For every administrator's session. The first keeps functions that a preview's role made out of
 our queries: https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058"""
 
@@ -27,7 +25,8 @@ LOOK = sql.SQL("""\
 SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
   r.oid IS NOT NULL AS role, shobj_description(r.oid, 'pg_authid') AS role_mark,
   d.oid IS NOT NULL AS database, shobj_description(d.oid, 'pg_database') AS database_mark,
-  pg_get_userbyid(d.datdba) AS owner, d.datallowconn AS open, d.datistemplate AS template
+  pg_get_userbyid(d.datdba) AS owner, d.datallowconn AS open, d.datistemplate AS template,
+  has_database_privilege('public', d.oid, 'CONNECT') AS public
 FROM (SELECT) AS nothing
 LEFT JOIN pg_roles r ON r.rolname = %(role)s
 LEFT JOIN pg_database d ON d.datname = %(name)s""")
@@ -119,10 +118,14 @@ def create_role(spec: DatabaseSpec, verifier: str, mark: Mark, *, superuser: boo
 
 
 def mend_role(spec: DatabaseSpec, verifier: str, mark: Mark, *, extra: int = 0) -> sql.Composed:
-    """What may have changed: password, limit, mark. `extra` lets us in beside a full pool."""
+    """What may have changed: password, limit, mark. `extra` lets us in beside a full pool.
+
+    Done at each deployment, so it does not wait for the disk: done again it is the same.
+    """
     role = sql.Identifier(spec.role)
     return sql.SQL(
-        "ALTER ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {}; COMMENT ON ROLE {} IS {}"
+        "SET LOCAL synchronous_commit TO off;"
+        " ALTER ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {}; COMMENT ON ROLE {} IS {}"
     ).format(
         role,
         sql.Literal(verifier),

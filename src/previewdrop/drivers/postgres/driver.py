@@ -102,11 +102,10 @@ class PostgresDatabase:
         plain = commands.database_mark(self._installation, ())
         wanted = commands.database_mark(self._installation, spec.extensions)
         whole = bool(seen.database and seen.open and seen.database_mark)
-        await connection.execute(
-            commands.close_to_public(spec.name)
-            if whole
-            else commands.open_database(spec.name, plain)
-        )
+        if not whole:
+            await connection.execute(commands.open_database(spec.name, plain))
+        elif seen.public:
+            await connection.execute(commands.close_to_public(spec.name))
         if spec.extensions and seen.database_mark != wanted:
             await self._add_extensions(spec, "public" if owner else commands.EXTENSIONS_SCHEMA)
             await connection.execute(commands.remark_database(spec.name, wanted))
@@ -258,6 +257,7 @@ class Seen:
     owner: str | None
     open: bool | None
     template: bool | None
+    public: bool | None
 
 
 async def _look(connection: Connection, role: str, name: str) -> Seen:
