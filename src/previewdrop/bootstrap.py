@@ -139,6 +139,7 @@ class _Server:
             "url": facts.url,
             "pid": os.getpid(),
             "edge_port": self._shop.settings.edge_port,
+            "edge_http_port": self._shop.settings.edge_http_port,
         }
         file = self._shop.home.server_file
         fresh = file.with_suffix(".new")

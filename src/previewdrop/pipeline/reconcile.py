@@ -34,6 +34,9 @@ from previewdrop.store.previews import PreviewRow
 
 log = logging.getLogger(__name__)
 
+_MOST_STEPS = 50
+"""No preview needs as many: what it wants and what is there never meet, which is a bug."""
+
 Wake = Callable[[int], Awaitable[None]]
 """Asks for a preview to be reconciled soon. Asking twice is asking once."""
 
@@ -55,8 +58,10 @@ class Reconciler:
         await self._open.wait()
         self._running += 1
         try:
-            while await self._step(preview_id, job_id):
-                continue
+            for _ in range(_MOST_STEPS):
+                if not await self._step(preview_id, job_id):
+                    return
+            log.error("preview %s does not settle; the next sweep goes on with it", preview_id)
         finally:
             self._running -= 1
 

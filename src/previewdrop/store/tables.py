@@ -16,7 +16,7 @@ class Base(DeclarativeBase):
     """Columns that hold JSON are JSONB, times carry their zone, texts have no length."""
 
     type_annotation_map = {  # noqa: RUF012  SQLAlchemy reads it from the class
-        Json: JSONB,
+        Json: JSONB(none_as_null=True),
         list[Json]: JSONB,
         list[str]: JSONB,
         str: Text,

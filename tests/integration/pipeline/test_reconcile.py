@@ -32,7 +32,7 @@ async def test_reconciling_again_does_nothing(plant: Plant) -> None:
 
 async def test_three_pushes_are_one_deployment_of_the_newest(plant: Plant) -> None:
     for number in range(3):
-        newest = commit(plant.repository, {"main.py": None, "app.py": _app(number)})
+        newest = commit(plant.repository, {"main.py": _app(number)})
         preview_id = await plant.want()
     await plant.reconciler.reconcile(preview_id)
     deployments = await plant.shop.store.deployments.of(preview_id)
