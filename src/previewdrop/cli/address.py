@@ -51,7 +51,7 @@ def find_address(home: Home) -> Address | None:
         if token or not address.loopback:
             return address
         return Address(address.url, _token(home), local=False)
-    url = _recorded(home).get("url")
+    url = recorded(home).get("url")
     if not isinstance(url, str):
         return None
     return Address(url.rstrip("/"), Secret(token) if token else _token(home), local=True)
@@ -59,11 +59,12 @@ def find_address(home: Home) -> Address | None:
 
 def recorded_pid(home: Home) -> int | None:
     """The process that the data folder names as its server."""
-    pid = _recorded(home).get("pid")
+    pid = recorded(home).get("pid")
     return pid if isinstance(pid, int) else None
 
 
-def _recorded(home: Home) -> dict[str, Any]:
+def recorded(home: Home) -> dict[str, Any]:
+    """What the data folder says of its server: `Home.server_file`; empty if none runs."""
     try:
         document = json.loads(home.server_file.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):

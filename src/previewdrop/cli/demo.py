@@ -63,7 +63,7 @@ def demo(
             return 0 if run.ready else 1
         from previewdrop.cli.demo_check import prove
 
-        checks = prove(scene, run.cast, terminal)
+        checks = prove(scene, run.ready_ones, terminal)
     except KeyboardInterrupt:
         stop = "What was begun goes on; `previewdrop down --all` removes it."
         screen.show(terminal, [Text(stop)])
@@ -91,13 +91,17 @@ class Run:
         return all(lane.outcome is Outcome.READY for lane in self.lanes)
 
     @property
-    def cast(self) -> dict[str, Preview]:
-        """The preview of each engineer who got one."""
-        return {lane.change.author: lane.latest for lane in self.lanes if lane.latest}
+    def ready_ones(self) -> dict[str, Preview]:
+        """The preview of each engineer for whom one is live."""
+        return {
+            lane.change.author: lane.latest
+            for lane in self.lanes
+            if lane.latest and lane.outcome is Outcome.READY
+        }
 
     @property
     def previews(self) -> list[Preview]:
-        return [*self.cast.values()]
+        return [lane.latest for lane in self.lanes if lane.latest]
 
 
 def deploy_all(scene: Scene, terminal: Console) -> Run:
@@ -127,13 +131,15 @@ def _came_of_it(scene: Scene, run: Run) -> list[Text]:
         lines += [*demo_display.table(rows), Text()]
     if run.ready:
         note = demo_display.environment_note(run.previews)
-        title = f"🚀 All {len(rows)} are live at the same time, after {run.seconds:.1f} s."
+        before = all(lane.live_before for lane in run.lanes)
+        title = f"🚀 All {len(rows)} are live at the same time"
+        title += ", and were already." if before else f", after {run.seconds:.1f} s."
         lines += [Text(title, "bold"), *([Text(note)] if note else [])]
     return lines
 
 
 def _next_steps(scene: Scene, run: Run) -> list[Text]:
-    return demo_display.next_steps(run.cast, _program(), str(scene.server_home.ca_file))
+    return demo_display.next_steps(run.ready_ones, _program(), str(scene.server_home.ca_file))
 
 
 def _program() -> str:

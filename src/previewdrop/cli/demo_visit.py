@@ -41,6 +41,17 @@ class Visitor:
     def get(self, path: str) -> httpx2.Response:
         return self._ask("GET", path)
 
+    def read(self, path: str) -> Any:
+        """The JSON at a path; Unavailable if the answer is not 200 or not JSON."""
+        answer = self.get(path)
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if answer.status_code != 200 or found is None:
+            raise Unavailable(f"{self.url}{path} answers {answer.status_code}, not 200 and JSON.")
+        return found
+
     def post(self, path: str, body: Any) -> httpx2.Response:
         return self._ask("POST", path, body)
 

@@ -43,7 +43,7 @@ class Home:
 
     @property
     def server_file(self) -> Path:
-        """JSON about the running server: `url`, `pid`, `edge_port`."""
+        """JSON about the running server: `url`, `pid`, `edge_port`, `edge_http_port`."""
         return self.path / "server.json"
 
     @property
