@@ -32,7 +32,7 @@ from previewdrop.drivers.process.installation import (
 )
 from previewdrop.drivers.process.interpreters import Interpreter, choose
 from previewdrop.drivers.process.key import environment_key
-from previewdrop.drivers.process.sandbox import Sandbox, find_sandbox, write_accounts
+from previewdrop.drivers.process.sandbox import Sandbox, find_sandbox
 from previewdrop.drivers.process.tree import free_size, give, remove_tree
 from previewdrop.drivers.process.walls import HOME, TEMPORARY, Walls
 
@@ -148,7 +148,8 @@ class ProcessBuilder:
         number = _BUILDS + _number(build.spec.project)
         account, owner = self._sandbox.account(number), self._sandbox.owner(number)
         try:
-            await asyncio.to_thread(_prepare, cache, staging, account, owner, build.installation)
+            await asyncio.to_thread(_prepare, cache, staging, owner, build.installation)
+            await asyncio.to_thread(self._sandbox.furnish, staging / "etc", account)
             await self._install(build, cache, staging, account, log)
             return await asyncio.to_thread(_finish, staging / "environment", path)
         except OSError as error:
@@ -173,7 +174,7 @@ class ProcessBuilder:
             folder=str(staging / "repository"),
             home=str(staging / "home"),
             temporary=str(staging / "tmp"),
-            accounts=str(staging / "etc"),
+            etc=str(staging / "etc"),
             environment=build_environment(os.environ, spec, cache, staging, self._sandbox)
             | {child.MARK: mark},
             read=(uv, build.interpreter.prefix, *_uv_settings()),
@@ -271,13 +272,10 @@ def build_environment(
     }
 
 
-def _prepare(
-    cache: Path, staging: Path, account: int, owner: int | None, installation: Installation
-) -> None:
+def _prepare(cache: Path, staging: Path, owner: int | None, installation: Installation) -> None:
     for folder in (cache, staging, staging / "etc"):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-    write_accounts(staging / "etc", account)
     for name in ("home", "tmp", "repository"):
         (staging / name).mkdir(mode=0o755)
     top = staging / "repository"

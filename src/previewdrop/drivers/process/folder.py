@@ -12,7 +12,7 @@ from typing import Any
 from previewdrop.domain.spec import RunSpec
 from previewdrop.drivers.process import child, commands
 from previewdrop.drivers.process.overlay import overlay_for
-from previewdrop.drivers.process.sandbox import Sandbox, write_accounts
+from previewdrop.drivers.process.sandbox import Sandbox
 from previewdrop.drivers.process.tree import give
 from previewdrop.drivers.process.walls import HOME, TEMPORARY, Walls
 
@@ -47,13 +47,14 @@ class RunFolder:
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
-    def prepare(self, spec: RunSpec, account: int, owner: int | None) -> None:
+    def prepare(self, spec: RunSpec, sandbox: Sandbox) -> None:
         """Makes everything, and gives the app's own folders to their owner, once."""
+        owner = sandbox.owner(spec.deployment)
         for name in ("state", "logs", "etc", "home", "tmp", "overlay"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
         overlay_for(spec.artifact.get("project"), str(spec.artifact["python"])).write(self.overlay)
-        write_accounts(self.path / "etc", account)
+        sandbox.furnish(self.path / "etc", sandbox.account(spec.deployment))
         given = self.path / "given"
         if not given.exists() or given.read_text() != str(owner):
             for folder in (Path(spec.source), self.path / "home", self.path / "tmp"):
@@ -93,7 +94,7 @@ def walls_for(
         folder=str(Path(spec.source, spec.root)),
         home=str(folder.path / "home"),
         temporary=str(folder.path / "tmp"),
-        accounts=str(folder.path / "etc"),
+        etc=str(folder.path / "etc"),
         environment=run_environment(spec, folder, walled=sandbox.active)
         | {child.MARK: mark_for(spec.installation, spec.deployment, name)},
         read=(str(spec.artifact["prefix"]), environment, str(folder.overlay)),

@@ -90,6 +90,7 @@ class ProcessRuntime:
             raise Unavailable(f"No port is free for another preview: {error}.") from error
 
     def web_command(self, facts: AppFacts, port: int) -> Process:
+        """uvicorn, or the repository's own server command, on the loopback interface."""
         return Process(WEB, server_command(facts, port))
 
     async def ensure(self, spec: RunSpec) -> Handle:
@@ -198,11 +199,7 @@ class ProcessRuntime:
 
     async def _prepare(self, spec: RunSpec) -> tuple[RunFolder, Group | None]:
         folder = self._folder(spec.deployment)
-        account, owner = (
-            self._sandbox.account(spec.deployment),
-            self._sandbox.owner(spec.deployment),
-        )
-        await asyncio.to_thread(folder.prepare, spec, account, owner)
+        await asyncio.to_thread(folder.prepare, spec, self._sandbox)
         group = self._group(spec.deployment)
         if group:
             try:

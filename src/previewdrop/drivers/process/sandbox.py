@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import select
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from previewdrop.domain.errors import ServerError
+from previewdrop.drivers.process import child
 from previewdrop.drivers.process.walls import (
     ARGUMENTS_FD,
     HOME,
@@ -30,29 +30,30 @@ _ACCOUNTS = 100_000_000
 
 _FOLDERS = ("/usr", "/nix/store")
 _LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_FILES = (
+_SETTINGS = (
     "/etc/alternatives",
     "/etc/ca-certificates/extracted",
-    "/etc/debian_version",
-    "/etc/host.conf",
-    "/etc/hosts",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/localtime",
-    "/etc/mime.types",
-    "/etc/nsswitch.conf",
-    "/etc/os-release",
     "/etc/pki/ca-trust/extracted",
     "/etc/pki/tls/certs",
-    "/etc/protocols",
-    "/etc/resolv.conf",
-    "/etc/services",
-    "/etc/ssl/cert.pem",
     "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-    "/etc/timezone",
 )
+_COPIED = (
+    "debian_version",
+    "host.conf",
+    "hosts",
+    "ld.so.cache",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "protocols",
+    "resolv.conf",
+    "services",
+    "ssl/cert.pem",
+    "ssl/openssl.cnf",
+    "timezone",
+)
+_LONGEST_PROBE = 20.0
 _SEALED = ("sys", "sysrq-trigger", "mtrr", "acpi", "bus", "fs", "irq", "scsi")
 _HIDDEN = ("kcore", "keys", "timer_list", "sched_debug", "latency_stats")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -82,6 +83,28 @@ class Sandbox:
 
     def argv(self, walls: Walls, command: tuple[str, ...]) -> tuple[str, ...]:
         return sandboxed(self.mode, self.bwrap, self.setpriv, walls.account, command)
+
+    def furnish(self, etc: Path, account: int) -> None:
+        """Fills the folder that becomes /etc: its own accounts, and what the machine's files say.
+
+        The machine's name resolution is that of the moment, as in a container.
+        """
+        if not self.active or (etc / "group").exists():
+            return
+        for path in self.machine.copied:
+            copy = etc / Path(path).relative_to("/etc")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        for path in self.machine.settings:
+            if Path(path).is_relative_to("/etc"):
+                (etc / Path(path).relative_to("/etc")).mkdir(parents=True, exist_ok=True)
+        user = f"app:x:{account}:{account}::{HOME}:/bin/sh"
+        (etc / "passwd").write_text(f"root:x:0:0::/root:/bin/sh\n{user}\n")
+        (etc / "group").write_text(f"root:x:0:\napp:x:{account}:\n")
+        for folder, _, files in os.walk(etc):
+            Path(folder).chmod(0o755)
+            for file in files:
+                Path(folder, file).chmod(0o644)
 
     def arguments(self, walls: Walls) -> bytes:
         """What descriptor 4 has to hold."""
@@ -154,19 +177,25 @@ def _machine() -> Machine:
     links = [(str(Path(path).readlink()), path) for path in _LINKS if Path(path).is_symlink()]
     real = [path for path in _LINKS if Path(path).is_dir() and not Path(path).is_symlink()]
     named = {os.environ[name] for name in _CERTIFICATES if os.environ.get(name)}
-    files = dict.fromkeys((*_FILES, *sorted(path for path in named if Path(path).is_absolute())))
-    covered = [path for path in _FILES if Path(path).is_dir()]
+    copied = [str(path) for name in _COPIED if (path := Path("/etc", name)).is_file()]
+    settings = [path for path in _SETTINGS if Path(path).is_dir()]
+    for name in sorted(named):
+        place = Path(name)
+        if place.is_absolute() and not any(place.is_relative_to(path) for path in settings):
+            if place.is_file() and place.is_relative_to("/etc"):
+                copied.append(name)
+            elif place.exists():
+                settings.append(name)
+    root = os.geteuid() == 0
+    proc = [Path("/proc", name) for name in (*_SEALED, *_HIDDEN) if root]
+    found = {path.name for path in proc if path.exists()}
     return Machine(
         links=tuple(links),
         folders=tuple(path for path in (*_FOLDERS, *real) if Path(path).is_dir()),
-        files=tuple(
-            path
-            for path in files
-            if Path(path).exists()
-            and not any(path != top and Path(path).is_relative_to(top) for top in covered)
-        ),
-        sealed=tuple(f"/proc/{name}" for name in _SEALED if Path("/proc", name).exists()),
-        hidden=tuple(f"/proc/{name}" for name in _HIDDEN if Path("/proc", name).exists()),
+        settings=tuple(settings),
+        copied=tuple(copied),
+        sealed=tuple(f"/proc/{name}" for name in _SEALED if name in found),
+        hidden=tuple(f"/proc/{name}" for name in _HIDDEN if name in found),
     )
 
 
@@ -177,12 +206,12 @@ def _try(sandbox: Sandbox) -> str | None:
         for part in ("home", "tmp", "etc"):
             (folder / part).mkdir()
             (folder / part).chmod(0o755)
-        write_accounts(folder / "etc", sandbox.account(0))
+        sandbox.furnish(folder / "etc", sandbox.account(0))
         walls = Walls(
             folder="/",
             home=f"{name}/home",
             temporary=f"{name}/tmp",  # noqa: S108
-            accounts=f"{name}/etc",
+            etc=f"{name}/etc",
             environment={"PATH": "/usr/bin:/bin"},
             read=(sys.base_prefix,),
             account=sandbox.account(0),
@@ -190,40 +219,35 @@ def _try(sandbox: Sandbox) -> str | None:
         )
         python = os.path.realpath(sys.executable)
         command = ("/bin/sh", "-c", 'exec "$0" -I -S -c "import os; os.fork()"', python)
-        with tempfile.TemporaryFile() as arguments, tempfile.TemporaryFile() as status:
+        with (
+            tempfile.TemporaryFile() as arguments,
+            tempfile.TemporaryFile() as status,
+            tempfile.TemporaryFile() as output,
+            Path(os.devnull).open("rb") as nothing,
+        ):
             arguments.write(sandbox.arguments(walls))
             arguments.seek(0)
-            high = [
-                fcntl.fcntl(file, fcntl.F_DUPFD, ARGUMENTS_FD + 1) for file in (arguments, status)
-            ]
-            script = f'exec "$@" {ARGUMENTS_FD}<&{high[0]} {STATUS_FD}>&{high[1]}'
-            try:
-                done = subprocess.run(
-                    ("/bin/sh", "-c", script, "sh", *sandbox.argv(walls, command)),
-                    env={"PATH": "/usr/bin:/bin"},
-                    pass_fds=high,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=20,
-                    check=False,
-                )
-            except (OSError, subprocess.TimeoutExpired) as error:
-                return str(error)
-            finally:
-                for descriptor in high:
-                    os.close(descriptor)
-    if done.returncode == 0:
+            files = {0: nothing, 1: output, 2: output, STATUS_FD: status, ARGUMENTS_FD: arguments}
+            code = _exit_code(
+                sandbox.argv(walls, command), {fd: file.fileno() for fd, file in files.items()}
+            )
+            output.seek(0)
+            printed = output.read().decode("utf-8", "replace").strip().splitlines()
+    if code == 0:
         return None
-    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1].rstrip(".")
+    return (printed or [f"bubblewrap ended with {code}"])[-1].rstrip(".")
 
 
-def write_accounts(folder: Path, account: int) -> None:
-    """Writes the `passwd` and `group` that a sandbox sees: root and the app's own user."""
-    texts = {
-        "passwd": f"root:x:0:0::/root:/bin/sh\napp:x:{account}:{account}::{HOME}:/bin/sh\n",
-        "group": f"root:x:0:\napp:x:{account}:\n",
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o644)
+def _exit_code(argv: tuple[str, ...], descriptors: dict[int, int]) -> int:
+    """Runs the probe; one that hangs is killed and has failed."""
+    try:
+        pid = child.spawn(argv, {"PATH": "/usr/bin:/bin"}, descriptors)
+    except OSError as error:
+        return error.errno or 1
+    waiting = os.pidfd_open(pid)
+    try:
+        if not select.select([waiting], [], [], _LONGEST_PROBE)[0]:
+            child.kill([pid])
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    finally:
+        os.close(waiting)

@@ -30,14 +30,17 @@ class Mode(StrEnum):
 class Machine:
     """What of this machine's system every sandbox gets.
 
-    `links` are (target, path) pairs such as ("usr/bin", "/bin"); `folders` and `files` are bound
-    read-only where they are; `sealed` are paths in /proc that are made read-only, `hidden` files
-    in /proc that are replaced by nothing.
+    `links` are (target, path) pairs such as ("usr/bin", "/bin"). `folders` and `settings` (folders
+    in /etc, and certificates) are bound read-only where they are; `copied` are files in /etc that
+    are copied, because each mount costs time at every start. `sealed` are paths in /proc that are
+    made read-only and `hidden` files there that are replaced by nothing: the server's own user
+    could write to them, which matters where the preview runs as root.
     """
 
     links: tuple[tuple[str, str], ...] = ()
     folders: tuple[str, ...] = ("/usr",)
-    files: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
@@ -47,14 +50,14 @@ class Walls:
     """One process's walls. All paths are absolute.
 
     `read` and `write` are bound at their own path; `home` and `temporary` become HOME and /tmp;
-    `accounts` is a folder with the `passwd` and `group` that stand in for the machine's.
+    `etc` is a folder that becomes /etc; `Sandbox.furnish` fills it.
     `account` is the user id under ACCOUNT. With `bound` the process dies with its starter.
     """
 
     folder: str
     home: str
     temporary: str
-    accounts: str
+    etc: str
     environment: dict[str, str]
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
@@ -68,12 +71,14 @@ def sandbox_arguments(mode: Mode, machine: Machine, walls: Walls) -> tuple[str, 
     They hold the environment too, so they are handed over by `--args`, never on a command line.
     https://github.com/containers/bubblewrap/blob/main/bwrap.xml
     """
-    mounts = _Mounts(machine.folders)
+    mounts = _Mounts((*machine.folders, "/etc"))
     return (
         *_identity(mode),
         *(("--die-with-parent",) if walls.bound else ()),
-        *_system(machine, walls.accounts, mounts),
+        *_system(mode, machine, walls.etc, mounts),
         *_own(walls, mounts),
+        "--remount-ro",
+        "/",
         "--clearenv",
         *(part for item in sorted(walls.environment.items()) for part in ("--setenv", *item)),
         "--chdir",
@@ -138,20 +143,20 @@ class _Mounts:
         return any(path.is_relative_to(folder) for folder in self._covered)
 
 
-def _system(machine: Machine, accounts: str, mounts: _Mounts) -> Iterator[str]:
+def _system(mode: Mode, machine: Machine, etc: str, mounts: _Mounts) -> Iterator[str]:
     for folder in machine.folders:
         yield from ("--ro-bind", folder, folder)
     for target, path in machine.links:
         yield from ("--symlink", target, path)
-    for file in machine.files:
-        yield from mounts.bind("--ro-bind", file, file)
-    for name in ("passwd", "group"):
-        yield from mounts.bind("--ro-bind", f"{accounts}/{name}", f"/etc/{name}")
+    yield from ("--ro-bind", etc, "/etc")
+    for path in machine.settings:
+        yield from mounts.bind("--ro-bind", path, path)
     yield from ("--proc", "/proc")
-    for path in machine.sealed:
-        yield from ("--ro-bind", path, path)
-    for path in machine.hidden:
-        yield from ("--ro-bind", "/dev/null", path)
+    if mode is Mode.NAMESPACE:
+        for path in machine.sealed:
+            yield from ("--ro-bind", path, path)
+        for path in machine.hidden:
+            yield from ("--ro-bind", "/dev/null", path)
     yield from ("--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm")  # noqa: S108
 
 
