@@ -19,7 +19,7 @@ _SEPARATORS = {"space": " ", "newline": "\n", "os": ":", ":": ":", ";": ";"}
 """https://alembic.sqlalchemy.org/en/latest/tutorial.html#editing-the-ini-file"""
 
 _MOST_FILES = 5000
-_PLAIN_REVISION = re.compile(r"""^revision\s*(?::[^=\n]+)?=\s*["']([^"']+)["']""", re.MULTILINE)
+_PLAIN_REVISION = re.compile(r"""^revision\s*(?::[^=\n]+)?=\s*["']([^"'\0\n]+)["']""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,10 @@ def _location(tree: Tree, root: str) -> _Location | None:
     for path in tree.walk(root):
         if path.endswith("/alembic.ini") and path != own:
             # `alembic -c` runs from the app's folder, but some change into the file's own.
-            found = _from_ini(tree, path, root) or _from_ini(tree, path, path.rpartition("/")[0])
-            if found is not None and tree.has_folder(found.folder):
-                return found
+            for start in (root, path.rpartition("/")[0]):
+                found = _from_ini(tree, path, start)
+                if found is not None and tree.has_folder(found.folder):
+                    return found
     return None
 
 

@@ -149,7 +149,7 @@ def _facts(tree: Tree, found: _Found) -> AppFacts:
         *project.warnings,
         *command.warnings,
         *_left_out(tree, found),
-        *(f"{error} The file is left out." for error in map(str, place.code.broken.values())),
+        *_unparsed(place),
         *(migrations.warnings if migrations else ()),
     ]
     if tree.truncated:
@@ -212,6 +212,14 @@ def _left_out(tree: Tree, found: _Found) -> Iterable[str]:
                 f"The repository runs `{command}` before the server and PreviewDrop does not: "
                 f'if it should, set release = "{command}" in previewdrop.toml.'
             )
+
+
+def _unparsed(place: Place) -> Iterable[str]:
+    errors = [str(error) for error in place.code.broken.values()]
+    if errors:
+        more = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
+        why = "it is written for a newer Python" if place.newer else "mend it, or leave it out"
+        yield f"Not valid for this Python, {why}: {'; '.join(errors[:3])}{more}."
 
 
 def _same_app(
