@@ -4,6 +4,8 @@
 PYTHON ?= python3
 export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export UV_PYTHON_DOWNLOADS := never
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 UV := .venv/bin/uv
 RUN := $(UV) run --frozen --no-sync
 

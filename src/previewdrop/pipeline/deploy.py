@@ -53,12 +53,10 @@ async def deploy(work: Deploying) -> Handle:
         cache_endpoint,
     )
     work.journal.redact(environment.secrets)
-    for note in environment.notes:
-        work.journal.note(note)
     run = run_spec(work.shop, work.row, work.deployment_id, found, artifact, environment, port)
 
     await release(work, found, run)
-    handle = await start(work, run)
+    handle = await start(work, run, environment.notes)
     await health(work, found, run, handle)
     await post_deploy(work, found, run)
     if not await deployments.wanted(work.deployment_id):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from previewdrop.domain.preview import StageName
 from previewdrop.domain.spec import RunSpec
 from previewdrop.drivers.base import Handle
 from previewdrop.pipeline.deploying import Deploying
 
 
-async def start(work: Deploying, run: RunSpec) -> Handle:
-    """Starts the processes and keeps their handle."""
+async def start(work: Deploying, run: RunSpec, notes: Sequence[str]) -> Handle:
+    """Starts the processes and keeps their handle. `notes` on the environment go to the log."""
     async with work.journal.stage(StageName.START) as stage:
+        for note in notes:
+            stage.log(note)
         handle = await work.shop.drivers.runtime.ensure(run)
         await work.shop.store.deployments.hold(work.deployment_id, handle)
         stage.note = " + ".join(["web", *(process.name for process in run.processes)])

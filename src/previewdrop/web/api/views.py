@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from previewdrop.domain.preview import DeploymentState, StageState
+from previewdrop.domain.preview import DeploymentState, StageName, StageState
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.tables import Deployment, Project
 from previewdrop.store.variables import StoredVariable
@@ -58,7 +58,7 @@ def preview_view(
 def deployment_view(row: Deployment) -> DeploymentView:
     """A deployment as the API shows it."""
     ended = DeploymentState(row.state).ended
-    stages = [StageView.model_validate(stage) for stage in row.stages]
+    stages = sorted((StageView.model_validate(stage) for stage in row.stages), key=_reading_order)
     return DeploymentView(
         id=row.id,
         commit=row.commit,
@@ -93,6 +93,10 @@ def variable_view(variable: StoredVariable) -> VariableView:
         branch=variable.branch,
         preview=variable.preview,
     )
+
+
+def _reading_order(stage: StageView) -> int:
+    return list(StageName).index(StageName(stage.name))
 
 
 def _settled(stage: StageView) -> StageView:
