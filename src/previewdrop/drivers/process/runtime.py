@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import weakref
@@ -11,8 +12,6 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
-
-import structlog
 
 from previewdrop.config.home import Home
 from previewdrop.domain.app import AppFacts
@@ -43,7 +42,7 @@ _HIGHEST_SIGNAL = 64
 _COMMAND = "command "
 """Begins the name of a command that runs beside the app; no process of a preview has a space."""
 
-_logger = structlog.get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class ProcessRuntime:
@@ -383,7 +382,7 @@ class ProcessRuntime:
             try:
                 await asyncio.to_thread(self._rotate_all)
             except OSError as error:
-                _logger.warning("logs not rotated", error=str(error))
+                _logger.warning("logs were not rotated: %s", error)
 
     def _rotate_all(self) -> None:
         for path in self._home.runs.glob("*"):
