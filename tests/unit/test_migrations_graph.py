@@ -93,7 +93,7 @@ def test_unreadable_files_warn_and_keep_their_revision_where_it_shows(tmp_path: 
         "alembic/versions/a.py": revision("a"),
         "alembic/versions/b.py": "revision = 'b'\ndown_revision = 'a'\ndef upgrade(:\n",
         "alembic/versions/c.py": "revision = make_id()\n",
-        "alembic/versions/d.py": "print('no revision')\n",
+        "alembic/versions/no_id.py": "print('no revision')\n",
         "alembic/versions/e.py": "revision = 'e'\ndown_revision = latest()\n",
         "alembic/versions/f.py": "revision = 'f\0'\n",
     }
@@ -102,9 +102,9 @@ def test_unreadable_files_warn_and_keep_their_revision_where_it_shows(tmp_path: 
     assert migrations.warnings == (
         "alembic/versions/b.py is not valid Python.",
         "alembic/versions/c.py computes its revisions.",
-        "alembic/versions/d.py defines no revision.",
         "alembic/versions/e.py computes its revisions.",
         "alembic/versions/f.py is not valid Python.",
+        "alembic/versions/no_id.py defines no revision.",
     )
 
 

@@ -17,12 +17,12 @@ from previewdrop.source.detect.place import Place
 from previewdrop.source.detect.project import Project
 from previewdrop.source.detect.pyproject import Pyproject, read_pyproject
 from previewdrop.source.detect.python_version import newer_than_this, with_python
+from previewdrop.source.detect.revisions import migrations_in
 from previewdrop.source.detect.roots import find_folders, nested, not_fastapi, project_for
 from previewdrop.source.detect.serving import Served, configured_app, declared_app, found_app
 from previewdrop.source.detect.setup_cfg import read_metadata
 from previewdrop.source.detect.tree import Tree, inside, join, parents, shown
 from previewdrop.source.detect.workspace import importable
-from previewdrop.source.migrations import migrations_in
 
 _MATTERS = ("alembic", "migrat", "seed", "upgrade", "init_db", "prestart", "initial_data")
 

@@ -117,7 +117,7 @@ def _scalar(reader: _Reader, text: str, indent: int, depth: int) -> Value:
     if re.match(r"[|>][+-]?\d?[+-]?\s*(#.*)?$", text):
         return _literal(reader, indent, folded=text[0] == ">")
     if text[0] in "[{":
-        return _flow(_until_closed(reader, text))
+        return _flow(_until_closed(reader, _COMMENT.sub("", text)))
     return _unquoted(_continued(reader, text, indent))
 
 
