@@ -188,6 +188,10 @@ def test_the_last_of_a_name_is_imported_and_single_quotes_stay_literal():
     }
 
 
+def test_secrets_are_imported_as_they_are():
+    assert importable("A='pa$$word'\nB=x$y\n", "f", secret=True) == {"A": "pa$$word", "B": "x$y"}
+
+
 _text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60).filter(
     lambda text: "\ufeff" not in text
 )

@@ -53,7 +53,7 @@ class TestRedactor:
         assert redact("x 12345        a b") == "x 12345        a b"
 
     def test_overlapping_secrets_leave_no_rest(self):
-        redact = Redactor([Secret("abcdefgh"), Secret("ghijklmn"), Secret("cdefgh")])
+        redact = Redactor([Secret("abcdefgh"), Secret("ghijklmn"), Secret("bcdefg")])
         assert redact("-abcdefghijklmn-abcdefgh-") == "-•••-•••-"
         assert Redactor([Secret("aabaab")])("aabaabaab") == "•••"
 

@@ -23,8 +23,6 @@ def matches(pattern: str, path: str) -> bool:
     retry: tuple[int, int] | None = None
     while here < len(parts):
         if at < len(wanted) and wanted[at] == "**":
-            if at == len(wanted) - 1:
-                return True
             at += 1
             retry = (at, here)
         elif at < len(wanted) and fnmatchcase(parts[here], wanted[at]):

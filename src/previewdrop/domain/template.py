@@ -83,13 +83,14 @@ def pieces(value: str, where: str) -> Text:
     return _scan(value, 0, where, depth=0)[0]
 
 
-def importable(text: str, file: str) -> dict[str, str]:
+def importable(text: str, file: str, *, secret: bool = False) -> dict[str, str]:
     """The variables of a template as they are stored for a project, the last of a name wins.
 
-    Values in single quotes are stored so that they stay literal (`$` becomes `$$`).
+    Values in single quotes are stored so that they stay literal (`$` becomes `$$`). With `secret`
+    all values are stored as they are, because a secret is never searched for references.
     """
     return {
-        line.name: line.value.replace("$", "$$") if line.literal else line.value
+        line.name: line.value.replace("$", "$$") if line.literal and not secret else line.value
         for line in parse(text, file)
     }
 
