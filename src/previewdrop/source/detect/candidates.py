@@ -156,9 +156,14 @@ def _importers(texts: dict[str, bytes], names: Iterable[str]) -> Iterator[str]:
     wanted = "|".join(sorted(map(re.escape, names)))
     if not wanted:
         return
-    imports = re.compile(rf"import\s*(?:\([^)]*|[^\n(]*)\b(?:{wanted})\b|import \*".encode())
+    named = rf"\b(?:{wanted})\b"
+    # Bounded repetitions: a hostile file must not take forever.
+    imports = re.compile(
+        rf"import\s*(?:\([^)]{{0,4000}}|[^\n(]{{0,400}}){named}|import \*".encode()
+    )
     uses = re.compile(
-        rf"(?:=|return|class[^\n(]*\()[^\n]*\b(?:{wanted})\b|(?:{'|'.join(WRAPPERS)})\s*\(".encode()
+        rf"(?:=|return|class[^\n(]{{0,99}}\()[^\n]{{0,300}}{named}"
+        rf"|(?:{'|'.join(WRAPPERS)})\s*\(".encode()
     )
     for path, data in texts.items():
         entry = path.rpartition("/")[2].removesuffix(".py") in _MODULES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass
 
 from previewdrop.domain.app import AppObject
@@ -78,7 +79,8 @@ def _options(
         if name in ("--interface", "--pythonpath"):
             continue
         if name in ("--workers", "--dirty-workers"):
-            found += [name, str(min(int(value), MOST_WORKERS))] if value.isdigit() else []
+            number = int(value) if re.fullmatch("[0-9]{1,6}", value) else None
+            found += [name, str(min(number, MOST_WORKERS))] if number else []
         elif name in _FILES:
             path = _file(place, declaration, value)
             found += [name, path] if path else []

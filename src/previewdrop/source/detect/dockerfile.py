@@ -11,7 +11,7 @@ from typing import cast
 from previewdrop.source.detect.shell import UNKNOWN, expand
 
 _HEREDOC = re.compile(r"<<-?\s*[\"']?([A-Za-z_]\w*)[\"']?")
-_PAIR = re.compile(r"""([A-Za-z_]\w*)=((?:"(?:\\.|[^"])*"|'[^']*'|\\.|[^\s"'])*)""")
+_PAIR = re.compile(r"""([A-Za-z_]\w*)=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*)""")
 _PYTHON = re.compile(r"python[:-]?(3\.\d+(?:\.\d+)?)")
 _INSTALL = re.compile(r"(?:-r|--requirements?)[\s=]*([\w./-]+\.(?:txt|in))")
 
@@ -114,7 +114,7 @@ def _start(line: int, rest: str) -> Start:
     if rest.startswith("["):
         try:
             value = cast("object", json.loads(rest))
-        except ValueError:
+        except (ValueError, RecursionError):
             return Start(line, shell=rest)
         if isinstance(value, list):
             return Start(line, words=tuple(str(word) for word in cast("list[object]", value)))

@@ -21,7 +21,7 @@ def locked_pipfile(tree: Tree, folder: str) -> Listed | None:
         return None
     try:
         document = cast("object", json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StageFailed(
             f"{path} is not valid JSON: {error}.", "Lock again with `pipenv lock`."
         ) from error

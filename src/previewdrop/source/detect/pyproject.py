@@ -161,7 +161,7 @@ def _poetry_python(value: object) -> str | None:
     for part in constraint.replace(" ", "").split("||")[0].split(","):
         bare = part.lstrip("^~=<>!")
         numbers = bare.removesuffix(".*").split(".")
-        if not all(number.isdigit() for number in numbers):
+        if not all(number.isdecimal() and len(number) < 6 for number in numbers):
             continue
         if part.startswith("^"):
             parts += [f">={bare}", f"<{int(numbers[0]) + 1}"]

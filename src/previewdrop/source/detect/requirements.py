@@ -17,6 +17,7 @@ _OPTION = re.compile(
 )
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 _MOST_FILES = 50
+_LONGEST_LINE = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def parse_requirements(text: str) -> Lines:
     includes: list[str] = []
     constraints: list[str] = []
     for raw in re.sub(r"\\\n", " ", text.lstrip("\ufeff")).splitlines():
-        line = _COMMENT.sub("", raw).strip()
+        line = _COMMENT.sub("", raw[:_LONGEST_LINE]).strip()
         if not line:
             continue
         if not line.startswith("-"):

@@ -235,11 +235,13 @@ def _split(server: Server, words: Sequence[str]) -> tuple[list[str], list[tuple[
 
 
 def _takes_value(server: Server, name: str, rest: Sequence[str]) -> bool:
-    """Unknown options take one too, unless what follows is an option or the app."""
+    """Options not known here take one too, unless what follows is an option or the only app."""
     if name in server.flags or name.startswith("--no-") or not rest:
         return False
-    is_app = ":" in rest[0] and IMPORT_STRING.fullmatch(rest[0])
-    return not rest[0].startswith("--") and not is_app
+    if name in server.short.values():
+        return True
+    apps = [word for word in rest if ":" in word and IMPORT_STRING.fullmatch(word)]
+    return not rest[0].startswith("--") and apps[:2] != [rest[0]]
 
 
 def _kept(server: Server, option: tuple[str, ...]) -> bool:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 Value = str | list["Value"] | dict[str, "Value"] | None
 
 _KEY = re.compile(
-    r"""((?:"(?:\\.|[^"])*"|'[^']*'|[^\s#"'\[{&*!|>%@`-][^#\n]*?|-[^\s#:][^#\n]*?))\s*:(?=\s|$)"""
+    r"""((?:"(?:\\.|[^"\\])*"|'[^']*'|[^\s#"'\[{&*!|>%@`-][^#\n]*?|-[^\s#:][^#\n]*?))\s*:(?=\s|$)"""
 )
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
-_MOST_LINES = 20_000
+_MOST_LINES = 5000
+_LONGEST_LINE = 4000
 _DEEPEST = 30
 
 
@@ -25,7 +26,7 @@ class _Reader:
     """A cursor over the lines that say something."""
 
     def __init__(self, text: str) -> None:
-        self.raw = text.split("\n")[:_MOST_LINES]
+        self.raw = [line[:_LONGEST_LINE] for line in text.split("\n")[:_MOST_LINES]]
         self.at = 0
         self.anchors: dict[str, Value] = {}
 
@@ -100,9 +101,11 @@ def _sequence(reader: _Reader, indent: int, depth: int) -> Value:
 
 def _scalar(reader: _Reader, text: str, indent: int, depth: int) -> Value:
     """The value that begins with `text`; `indent` is that of the line it stands on."""
+    if depth > _DEEPEST:
+        return None
     anchor = re.match(r"&(\S+)\s*", text)
     if anchor:
-        value = _scalar(reader, text[anchor.end() :], indent, depth)
+        value = _scalar(reader, text[anchor.end() :], indent, depth + 1)
         reader.anchors[anchor[1]] = value
         return value
     text = re.sub(r"^!\S*\s*", "", text)
@@ -154,13 +157,13 @@ def _until_closed(reader: _Reader, text: str) -> str:
 
 
 def _balanced(text: str) -> bool:
-    bare = re.sub(r""""(?:\\.|[^"])*"|'[^']*'""", "", text)
+    bare = re.sub(r""""(?:\\.|[^"\\])*"|'[^']*'""", "", text)
     return sum(map(bare.count, "[{")) <= sum(map(bare.count, "]}"))
 
 
 def _flow(text: str) -> Value:
     """A flow list, or a flow mapping of plain values."""
-    items = re.findall(r""""(?:\\.|[^"])*"|'[^']*'|[^\[\]{},"'\s][^\[\]{},]*""", text)
+    items = re.findall(r""""(?:\\.|[^"\\])*"|'(?:''|[^'])*'|[^\[\]{},"'\s][^\[\]{},]*""", text)
     bare = [_unquoted(item.strip()) for item in items]
     if text.startswith("["):
         return [*bare]
@@ -169,7 +172,7 @@ def _flow(text: str) -> Value:
 
 
 def _end(text: str, quote: str) -> int:
-    match = re.match(r'"(?:\\.|[^"])*"' if quote == '"' else r"'(?:''|[^'])*'", text)
+    match = re.match(r'"(?:\\.|[^"\\])*"' if quote == '"' else r"'(?:''|[^'])*'", text)
     return match.end() if match else len(text)
 
 
