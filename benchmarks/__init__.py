@@ -1,0 +1,1 @@
+"""PreviewDrop against the bare tools, measured in the same run on the same machine."""

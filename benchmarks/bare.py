@@ -1,0 +1,78 @@
+"""The bare tools: a PostgreSQL and a Valkey of their own, and the script on top of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from uv import find_uv_bin
+
+from previewdrop.config.home import Home
+from previewdrop.domain.secret import Secret
+from previewdrop.services.ports import Ports, free_port
+from previewdrop.services.postgres import PostgresService, find_binaries
+from previewdrop.services.supervisor import Supervisor
+from previewdrop.services.valkey import ValkeyService
+
+SCRIPT = Path(__file__).with_name("bare.sh")
+
+
+class Bare:
+    """Runs `bare.sh` for one repository."""
+
+    def __init__(self, work: Path, repository: Path, postgres: Secret, redis: Secret) -> None:
+        self._environment = {
+            **os.environ,
+            "WORK": str(work),
+            "REPOSITORY": str(repository),
+            "BRANCH": "main",
+            "POSTGRES_URL": postgres.reveal(),
+            "REDIS_URL": redis.reveal().replace("/0", "/1"),
+            "PORT": str(free_port()),
+            "UV": find_uv_bin(),
+            "PSQL": str(find_binaries() / "psql"),
+        }
+
+    def up(self, mode: str) -> dict[str, Any]:
+        """`{"mode", "steps": {name: seconds}, "total": seconds}`"""
+        return json.loads(self._run("up", mode))
+
+    def down(self) -> None:
+        self._run("down", "warm")
+
+    def _run(self, action: str, mode: str) -> str:
+        done = subprocess.run(
+            ["bash", str(SCRIPT), action],
+            env={**self._environment, "MODE": mode},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"bare.sh {action} ended with {done.returncode}:\n{done.stderr}")
+        return done.stdout
+
+
+@contextmanager
+def data_services(folder: Path) -> Generator[tuple[Secret, Secret]]:
+    """Administrators' URLs of a PostgreSQL and a Valkey, the same binaries and settings as ours."""
+    home = Home(folder).create()
+    home.logs.mkdir()
+    ports = Ports(home.path / "ports.json")
+    postgres = PostgresService(home, ports, 0, Secret("benchmark-admin"), Secret("benchmark-state"))
+    valkey = ValkeyService(home, ports, 0, Secret("benchmark-valkey"))
+    supervisors = [Supervisor(postgres, postgres.pid_file), Supervisor(valkey, valkey.pid_file)]
+    with asyncio.Runner() as runner:
+        for supervisor in supervisors:
+            runner.run(supervisor.start())
+        try:
+            yield postgres.admin_url, valkey.admin_url
+        finally:
+            for supervisor in supervisors:
+                runner.run(supervisor.stop())
