@@ -110,11 +110,11 @@ def deploy_all(scene: Scene, terminal: Console) -> Run:
     with demo_lanes.shown(terminal, scene.story.branches) as lanes:
         demo_lanes.run_together(lanes, client.connect, scene.project)
     run = Run(lanes, round(time.monotonic() - began, 3))
-    screen.show(terminal, [Text(), *_came_of_it(scene, run)])
+    screen.show(terminal, [Text(), *_came_of_it(scene, run, terminal)])
     return run
 
 
-def _came_of_it(scene: Scene, run: Run) -> list[Text]:
+def _came_of_it(scene: Scene, run: Run, terminal: Console) -> list[Text]:
     lines: list[Text] = []
     for lane in run.lanes:
         if lane.outcome is Outcome.READY:
@@ -128,7 +128,8 @@ def _came_of_it(scene: Scene, run: Run) -> list[Text]:
         if lane.latest and lane.outcome is Outcome.READY
     ]
     if rows:
-        lines += [*demo_display.table(rows), Text()]
+        width = terminal.width if terminal.is_terminal else None
+        lines += [*demo_display.table(rows, width), Text()]
     if run.ready:
         note = demo_display.environment_note(run.previews)
         before = all(lane.live_before for lane in run.lanes)

@@ -25,12 +25,11 @@ def prove(scene: Scene, ready: Mapping[str, Preview], terminal: Console) -> list
     screen.show(terminal, [Text()])
     cast: dict[str, Engineer] = {}
 
-    def meet() -> str:
+    def meet() -> None:
         wanted = [change.author for change in scene.story.branches]
         if missing := [who for who in wanted if who not in ready]:
             raise Unproven(f"No preview is ready for {', '.join(missing)}.")
         cast.update(introduce(scene.api, ready, scene.server_home.ca_file))
-        return ", ".join(preview["name"] for preview in ready.values())
 
     if checks.prove("Four previews are ready at the same time", meet):
         prove_live(checks, cast, address.recorded(scene.server_home).get("edge_http_port"))
@@ -38,7 +37,9 @@ def prove(scene: Scene, ready: Mapping[str, Preview], terminal: Console) -> list
         demo_teardown.prove_removal(checks, scene, cast)
     for each in cast.values():
         each.visitor.close()
-    checks.prove("Nothing is left of the demo's project", lambda: demo_teardown.clear(scene))
+    checks.prove(
+        "The demo's project and repository are removed", lambda: demo_teardown.clear(scene)
+    )
     if scene.started:
         demo_teardown.prove_shutdown(checks, scene)
     checks.close()

@@ -65,21 +65,28 @@ def stage_ended(who: str, stage: Stage) -> Text:
     return Text(f"  {who:<{_WHO}}").append_text(display.stage_line(stage))
 
 
-def table(rows: Sequence[tuple[str, Preview, bool]]) -> list[Text]:
-    """Who has which URL, database and Redis number; the flag says that it was live before."""
-    return tables.columns(
-        ("WHO", "URL", "DATABASE", "REDIS", "READY IN"),
+def table(rows: Sequence[tuple[str, Preview, bool]], width: int | None = None) -> list[Text]:
+    """Who has which URL, database and Redis number; the flag says that it was live before.
+
+    When the table is wider than `width` cells each URL stands below its row.
+    """
+    header = ["WHO", "URL", "DATABASE", "REDIS", "READY IN"]
+    cells = [
         [
-            (
-                who,
-                preview["url"],
-                preview["database"]["name"] if preview["database"] else "–",
-                str(preview["redis"]["db"]) if preview["redis"] else "–",
-                "live before" if before else _seconds(preview),
-            )
-            for who, preview, before in rows
-        ],
-    )
+            who,
+            preview["url"],
+            preview["database"]["name"] if preview["database"] else "–",
+            str(preview["redis"]["db"]) if preview["redis"] else "–",
+            "live before" if before else _seconds(preview),
+        ]
+        for who, preview, before in rows
+    ]
+    lines = tables.columns(header, cells)
+    if width is None or max(line.cell_len for line in lines) <= width:
+        return lines
+    narrow = tables.columns(_without_url(header), [_without_url(row) for row in cells])
+    below = [Text(f"  {each[1]}") for each in cells]
+    return [narrow[0], *(line for pair in zip(narrow[1:], below, strict=True) for line in pair)]
 
 
 def environment_note(previews: Sequence[Preview]) -> str | None:
@@ -128,6 +135,10 @@ def _commands(rows: Sequence[tuple[str, str]], width: int) -> list[Text]:
         )
         for command, why in rows
     ]
+
+
+def _without_url(row: list[str]) -> list[str]:
+    return [row[0], *row[2:]]
 
 
 def _slug(preview: Preview) -> str:
