@@ -192,12 +192,12 @@ class ProcessBuilder:
                 log(lines[-1])
 
             each = task.Task(argv, walls, staging / "record", staging / "status", _LIMITS)
-            left = max(1.0, deadline - asyncio.get_running_loop().time())
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
             try:
                 code = await task.run(self._sandbox, each, keep, left)
             except TimeoutError as error:
                 raise StageFailed(
-                    f"Installing the dependencies took longer than {spec.timeout:.0f} s.",
+                    f"Installing the dependencies took longer than {spec.timeout:g} s.",
                     "Use packages that have wheels, or raise PREVIEWDROP_BUILD_TIMEOUT.",
                     log_tail=tuple(lines[-20:]),
                 ) from error

@@ -83,9 +83,10 @@ def _sentence(text: str, exit_code: int) -> tuple[str, str]:
             f"{match[1]} has a line that is no requirement: {reason}.",
             "Mend that line, then push again.",
         )
-    if match := _BUILT.search(text):
+    if (match := _BUILT.search(text)) or "[stderr]" in text or "build backend returned" in text:
+        name = match[1] if match else "A dependency"
         return (
-            f"{match[1]} could not be built: {_last_of_build(text) or reason}.",
+            f"{name} could not be built: {_last_of_build(text) or reason}.",
             "Use a release that has a wheel for this Python, or install on the server what its "
             "build needs (compiler, headers).",
         )
@@ -98,10 +99,10 @@ def _sentence(text: str, exit_code: int) -> tuple[str, str]:
 
 
 def _last_of_build(text: str) -> str | None:
-    """The last line that looks like an error in what a build backend printed."""
-    lines = [
-        line.strip()
-        for line in text.splitlines()
-        if re.search(r"(?i)\berror\b", line) and not line.startswith(("error:", "  cause:"))
+    """The exception, else the last line, that a build backend printed on stderr."""
+    printed = text.partition("[stderr]")[2].partition("\nhint:")[0]
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    raised = [
+        line for line in lines if re.match(r"(?:\w+\.)*\w*(?:Error|Exception|error):? ", line)
     ]
-    return lines[-1].rstrip(".") if lines else None
+    return (raised or lines or [""])[-1].rstrip(".") or None
