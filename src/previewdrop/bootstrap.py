@@ -65,7 +65,9 @@ async def _serve(settings: Settings, home: Home) -> None:
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listener(settings))
-        box = SecretBox.open(home.key_file, data_exists=(home.postgres / "data").exists())
+        box = SecretBox.open(home.key_file, data_exists=(home.path / "ports.json").exists())
+        for warning in box.warnings:
+            log.warning("%s", warning)
         services = EmbeddedServices(settings, home, box.derive)
         await _until(stop, services.start())
         stack.push_async_callback(services.stop)

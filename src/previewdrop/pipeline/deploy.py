@@ -33,11 +33,11 @@ async def deploy(work: Deploying) -> Handle:
     """
     deployments = work.shop.store.deployments
     await deployments.advance(work.deployment_id, DeploymentState.BUILDING)
-    title = await checkout(work)
+    await checkout(work)
     found = await detect(work)
     artifact, database_endpoint, cache_endpoint = await _prepare(work, found)
     made = {**found.as_json(), "artifact": artifact.handle}
-    await deployments.made(work.deployment_id, made, title)
+    await deployments.made(work.deployment_id, made)
 
     await deployments.advance(work.deployment_id, DeploymentState.DEPLOYING)
     port = work.shop.drivers.runtime.choose_port(found.config.port)

@@ -28,6 +28,8 @@ async def patiently(attempt: Callable[[], Awaitable[T]], log: Callable[[str], No
 async def together(*work: Awaitable[object]) -> None:
     """Runs all at the same time; when one fails the others are stopped and its error raised."""
     tasks = [asyncio.ensure_future(one) for one in work]
+    if not tasks:
+        return
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

@@ -136,9 +136,13 @@ class Deployments:
         """Keeps the runtime's handle, or forgets it once nothing is left."""
         await self._set(deployment_id, handle=handle)
 
-    async def made(self, deployment_id: int, made: Json, title: str | None) -> None:
+    async def called(self, deployment_id: int, title: str) -> None:
+        """Keeps the title of the commit."""
+        await self._set(deployment_id, title=title)
+
+    async def made(self, deployment_id: int, made: Json) -> None:
         """Keeps what the stages found and made, as JSON."""
-        await self._set(deployment_id, made=made, title=title)
+        await self._set(deployment_id, made=made)
 
     async def record(
         self,

@@ -7,19 +7,19 @@ from previewdrop.pipeline.deploying import Deploying
 from previewdrop.pipeline.patience import patiently
 
 
-async def checkout(work: Deploying) -> str:
-    """Exports the commit to the deployment's folder and returns its title."""
+async def checkout(work: Deploying) -> None:
+    """Exports the commit to the deployment's folder and tells its title."""
     checkouts, source = work.shop.checkouts, work.row.project.source
     timeout = work.shop.settings.fetch_timeout
 
     async with work.journal.stage(StageName.CHECKOUT) as stage:
 
-        async def attempt() -> str:
+        async def attempt() -> None:
             sha = await checkouts.fetch(source, commit=work.commit, log=stage.log, timeout=timeout)
             commit = await checkouts.commit(source, sha, timeout=timeout)
             export = await checkouts.export(source, sha, work.folder, stage.log, timeout=timeout)
             for warning in export.warnings:
                 work.journal.note(warning)
-            return commit.title
+            await work.shop.store.deployments.called(work.deployment_id, commit.title)
 
-        return await patiently(attempt, stage.log)
+        await patiently(attempt, stage.log)

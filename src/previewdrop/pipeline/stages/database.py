@@ -54,7 +54,7 @@ async def _unusable(work: Deploying, found: Detected, wanted: DatabaseSpec) -> s
     if preview.reset_wanted > preview.reset_done:
         return "a reset was asked for"
     migrations = found.facts.migrations
-    if migrations is None or not migrations.revisions:
+    if migrations is None or not migrations.revisions or migrations.warnings:
         return None
     observed = await work.shop.drivers.database.observe(wanted)
     unknown = set(observed.revisions) - migrations.revisions

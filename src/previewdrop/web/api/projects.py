@@ -10,7 +10,7 @@ from fastapi import APIRouter
 
 from previewdrop.config.project import ProjectConfig
 from previewdrop.config.project_file import merge, setting
-from previewdrop.domain.errors import BadConfig
+from previewdrop.domain.errors import BadConfig, Conflict
 from previewdrop.domain.naming import check_project_name, project_name
 from previewdrop.web.api.depends import ControlDep
 from previewdrop.web.api.schema import ProjectPatch, ProjectRequest, ProjectView
@@ -32,6 +32,11 @@ async def add_project(body: ProjectRequest, control: ControlDep) -> ProjectView:
     """Adds a repository as a project, named after it unless a name is given."""
     name = check_project_name(body.name or project_name(_last_part(body.source)))
     settings = _read(body.settings)
+    if "{project}" not in control.settings.domain and await control.store.projects.all():
+        raise Conflict(
+            f"All previews share the domain {control.settings.domain}, which has one project.",
+            "Put {project} into PREVIEWDROP_DOMAIN to serve several.",
+        )
     project = await control.store.projects.add(name, body.source, settings)
     return project_view(project, 0)
 

@@ -62,7 +62,7 @@ async def import_variables(
     owner = await control.store.projects.named(project)
     found = [
         StoredVariable(name, Secret(value), body.secret, body.branch, body.preview)
-        for name, value in importable(body.text, "the imported file").items()
+        for name, value in importable(body.text, "the imported file", secret=body.secret).items()
     ]
     for variable in found:
         check_variable(variable.name, variable.value.reveal())
