@@ -90,7 +90,7 @@ def test_why_a_deployment_failed_is_the_remark(
     server: Any, api: Api, change: Change, pending: Any, make_preview: Make,
     make_deployment: Make, sse: Make,
 ) -> None:  # fmt: skip
-    error = {
+    error: dict[str, Any] = {
         "stage": "health", "message": "the app ended with 1", "hint": None, "exit_code": 1,
         "status": None, "log_tail": [],
     }  # fmt: skip
