@@ -116,12 +116,6 @@ def deploy_all(scene: Scene, terminal: Console) -> Run:
 
 def _came_of_it(scene: Scene, run: Run, terminal: Console) -> list[Text]:
     lines: list[Text] = []
-    for lane in run.lanes:
-        if lane.outcome is Outcome.READY:
-            continue
-        lines.append(demo_display.lane(lane.progress(), 0))
-        if lane.latest and lane.outcome and not lane.error:
-            lines += [*ending(scene.api, lane.outcome, lane.latest), Text()]
     rows = [
         (lane.change.author, lane.latest, lane.live_before)
         for lane in run.lanes
@@ -129,13 +123,19 @@ def _came_of_it(scene: Scene, run: Run, terminal: Console) -> list[Text]:
     ]
     if rows:
         width = terminal.width if terminal.is_terminal else None
-        lines += [*demo_display.table(rows, width), Text()]
+        lines += demo_display.table(rows, width)
     if run.ready:
-        note = demo_display.environment_note(run.previews)
         before = all(lane.live_before for lane in run.lanes)
         title = f"🚀 All {len(rows)} are live at the same time"
         title += ", and were already." if before else f", after {run.seconds:.1f} s."
-        lines += [Text(title, "bold"), *([Text(note)] if note else [])]
+        note = demo_display.environment_note(run.previews)
+        lines += [Text(), Text(title, "bold"), *([Text(note)] if note else [])]
+    for lane in run.lanes:
+        if lane.outcome is Outcome.READY:
+            continue
+        lines += [Text(), demo_display.lane(lane.progress(), 0)]
+        if lane.latest and lane.outcome and not lane.error:
+            lines += ending(scene.api, lane.outcome, lane.latest)
     return lines
 
 
