@@ -36,7 +36,7 @@ from previewdrop.pipeline.sweep import Sweep
 from previewdrop.services.embedded import EmbeddedServices
 from previewdrop.services.lock import HomeLock
 from previewdrop.source.checkout import Checkouts
-from previewdrop.store.database import StateDatabase
+from previewdrop.store.database import StateDatabase, create_if_missing
 from previewdrop.store.secrets import SecretBox
 from previewdrop.store.store import Store
 from previewdrop.web.app import create_app
@@ -177,6 +177,8 @@ async def _server(
 ) -> AsyncGenerator[_Server]:
     async with AsyncExitStack() as stack:
         addresses = services.addresses
+        if settings.postgres_url is not None and settings.state_url is None:
+            await create_if_missing(addresses.state)
         state = StateDatabase(addresses.state)
         stack.push_async_callback(state.close)
         await state.migrate()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -14,7 +15,7 @@ from previewdrop.config.settings import Settings
 from previewdrop.domain.secret import Secret
 from previewdrop.services.caddy import CaddyService
 from previewdrop.services.ports import Ports
-from previewdrop.services.postgres import PostgresService
+from previewdrop.services.postgres import STATE, PostgresService
 from previewdrop.services.supervisor import Supervisor
 from previewdrop.services.valkey import ValkeyService
 
@@ -93,7 +94,7 @@ class EmbeddedServices:
         """Where the previews' PostgreSQL is, and where our own state is."""
         given, state = _revealed(self._settings.postgres_url), _revealed(self._settings.state_url)
         if given is not None:
-            return (lambda: given), (lambda: state or given)
+            return (lambda: given), (lambda: state or with_database(given, STATE))
         service = PostgresService(
             self._home,
             self._ports,
@@ -127,6 +128,12 @@ class EmbeddedServices:
         )
         programs.append(service)
         return lambda: service.admin
+
+
+def with_database(url: Secret, name: str) -> Secret:
+    """The same server's database `name`."""
+    parts = urlsplit(url.reveal())
+    return Secret(urlunsplit(parts._replace(path=f"/{name}")))
 
 
 def _revealed(given: SecretStr | None) -> Secret | None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as create_engine
 
-from previewdrop.domain.errors import Unavailable
+from previewdrop.domain.errors import ServerError, Unavailable
 from previewdrop.domain.secret import Secret
 
 HEAD = "0001"
@@ -99,14 +99,20 @@ async def _upgrade(connection: AsyncConnection) -> None:
     await connection.run_sync(run)
 
 
-async def wait_for(url: Secret, seconds: float) -> None:
-    """Returns when the server accepts a connection; `Unavailable` after `seconds`."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        try:
-            async with await psycopg.AsyncConnection.connect(url.reveal(), connect_timeout=5):
-                return
-        except psycopg.OperationalError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable("The state database does not answer.") from error
-            await asyncio.sleep(0.05)
+async def create_if_missing(url: Secret) -> None:
+    """Creates the database of the URL, on a server where the user may; nothing if it is there."""
+    parsed = make_url(url.reveal()).set(drivername="postgresql")
+    name = parsed.database or ""
+    server = parsed.set(database="postgres").render_as_string(hide_password=False)
+    try:
+        async with await psycopg.AsyncConnection.connect(server, autocommit=True) as connection:
+            query = "SELECT 1 FROM pg_database WHERE datname = %s"
+            if await (await connection.execute(query, (name,))).fetchone() is None:
+                await connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    except psycopg.errors.DuplicateDatabase:
+        return
+    except psycopg.Error as error:
+        raise ServerError(
+            f"The state database {name} cannot be made: {str(error).splitlines()[0]}.",
+            "Check PREVIEWDROP_POSTGRES_URL, or name a database with PREVIEWDROP_STATE_URL.",
+        ) from error
