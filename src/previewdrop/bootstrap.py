@@ -24,6 +24,7 @@ from previewdrop.domain.errors import PreviewDropError, ServerError
 from previewdrop.domain.secret import Secret
 from previewdrop.drivers.base import Drivers
 from previewdrop.drivers.caddy.driver import CaddyEdge
+from previewdrop.drivers.caddy.table import RouteFolders
 from previewdrop.drivers.postgres.driver import PostgresDatabase
 from previewdrop.drivers.process.builder import ProcessBuilder
 from previewdrop.drivers.process.runtime import ProcessRuntime
@@ -195,6 +196,7 @@ async def _server(
             home.installation,
             (settings.edge_host, settings.edge_port),
             home.logs / "access.log",
+            None if settings.caddy_admin else RouteFolders.under(home),
         )
         stack.push_async_callback(edge.aclose)
         runtime = ProcessRuntime(home, settings.sandbox, settings.ceilings)

@@ -125,7 +125,7 @@ class Runtime(Protocol):
         ...
 
     def choose_port(self, configured: int) -> int:
-        """The PORT an app gets: `configured` where each app has its own network, else a free one."""
+        """The PORT of an app: `configured` where each has its own network, else a free one."""
         ...
 
     def web_command(self, facts: AppFacts, port: int) -> Process:
@@ -171,7 +171,10 @@ class Runtime(Protocol):
         ...
 
     async def remove(self, handle: Handle) -> None:
-        """Stops what still runs, at once, and removes everything of the deployment."""
+        """Stops what still runs, at once, and removes everything of the deployment.
+
+        `{"deployment": id}` is handle enough: a deployment that only ran commands has no other.
+        """
         ...
 
     async def sweep(self, wanted: Collection[int]) -> list[str]:
