@@ -156,6 +156,8 @@ CASES = [
     ("health", 1, "PermissionError: [Errno 13] Permission denied: '/data/x'", "/data/x cannot be"),
     ("build", 1, "OSError: [Errno 28] No space left on device", "The disk is full."),
     ("health", 1, "RuntimeError: can't start new thread", "as many processes and threads"),
+    ("health", 3, "BlockingIOError: [Errno 11] Resource temporarily unavailable",
+     "as many processes and threads"),
     ("health", 1, "OSError: [Errno 24] Too many open files: '/x'", "as many files open"),
     ("health", 1, "MemoryError", "memory limit is reached"),
     ("build", 1, "error: No solution found when resolving dependencies\n  cause: Because there is "
@@ -232,6 +234,10 @@ class TestListening:
 
     def test_on_ipv6_loopback_only(self):
         assert "::1 only" in self.said("[::1]:20017")
+
+    def test_on_an_address_that_nobody_asks(self):
+        assert "127.0.0.2 only" in self.said("127.0.0.2:20017")
+        assert "only" not in self.said("127.0.0.2:20017", "0.0.0.0:20017")
 
     def test_nowhere(self):
         assert "Nothing listens on port 20017" in self.said()

@@ -13,6 +13,7 @@ _MIB = 1024 * 1024
 _KILLED = frozenset({-9, 137})
 _CRASHED = frozenset({-11, 139, -6, 134, -4, 132, -7, 135})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_REACHED = frozenset({"127.0.0.1", "::ffff:127.0.0.1", "localhost", "0.0.0.0", "::"})  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,11 @@ def _elsewhere(context: Context) -> str | None:
             f"The app listens on {' and '.join(sorted(hosts))} only, which nobody outside reaches. "
             "Start it with --host 0.0.0.0."
         )
-    if not context.image and hosts == {"::1"}:
-        return "The app listens on ::1 only. Start it with --host 0.0.0.0 or --host 127.0.0.1."
+    if not context.image and not hosts & _REACHED:
+        return (
+            f"The app listens on {' and '.join(sorted(hosts))} only. "
+            "Start it with --host 0.0.0.0 or --host 127.0.0.1."
+        )
     return None
 
 

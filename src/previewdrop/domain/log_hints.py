@@ -326,7 +326,8 @@ RULES: tuple[Rule, ...] = (
     Rule(r"PermissionError: \[Errno 13\] Permission denied: '([^']+)'", _UNWRITABLE),
     Rule(r"No space left on device|Disk quota exceeded",
          "The disk is full. Remove previews that nobody needs: `previewdrop down`."),
-    Rule(r"can't start new thread|fork: (?:retry: )?Resource temporarily unavailable",
+    Rule(r"can't start new thread|(?:fork: (?:retry: )?|^BlockingIOError: \[Errno 11\] )"
+         "Resource temporarily unavailable",
          "The preview has as many processes and threads as it may. Start fewer workers."),
     Rule(r"Too many open files", "The preview has as many files open as it may. Close what is not "
          "needed, or raise PREVIEWDROP_FILES on the server."),
