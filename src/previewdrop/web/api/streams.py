@@ -24,6 +24,10 @@ router = APIRouter(prefix="/api/v1", tags=["events"])
 
 Events = AsyncGenerator[ServerSentEvent]
 
+_MOST_LINES = 200
+"""Lines of a log that are sent at once to somebody who follows; a journal writes 25 times a second,
+and nobody reads faster."""
+
 
 async def _only(control: ControlDep, preview: str | None = None) -> PreviewRow | None:
     """The preview that `?preview=project/slug` names, if it is given."""
@@ -41,7 +45,10 @@ async def follow_events(
     changes: ChangesDep,
     only: Annotated[PreviewRow | None, Depends(_only)],
 ) -> Events:
-    """`preview`: a preview as it is, all at first, then each that changed. `log`: a new line."""
+    """`preview`: a preview as it is, all at first, then each that changed. `log`: a new line.
+
+    Of a log that grows faster than anybody reads the newest lines are sent, and one that says so.
+    """
     with changes.follow() as queue:
         seen = _Logs(control)
         for row in [only] if only else await control.store.previews.all():
@@ -105,18 +112,20 @@ async def execute(row: NamedPreview, body: ExecRequest, control: ControlDep) -> 
 
 
 class _Logs:
-    """The new lines of deployments' logs, each only once."""
+    """The new lines of deployments' logs, each only once: a flood is cut to its newest lines."""
 
     def __init__(self, control: Control) -> None:
         self._deployments = control.store.deployments
         self._after: dict[int, int] = {}
 
     async def new(self, name: str, preview_id: int, deployment_id: int) -> Events:
-        for chunk in await self._deployments.log(deployment_id, self._after.get(deployment_id, 0)):
-            self._after[deployment_id] = chunk.id
-            for entry in _entries(chunk):
-                where = {"preview": name, "deployment": deployment_id}
-                yield _event("log", {**where, **entry.model_dump(mode="json")})
+        chunks = await self._deployments.log(deployment_id, self._after.get(deployment_id, 0))
+        if not chunks:
+            return
+        self._after[deployment_id] = chunks[-1].id
+        where = {"preview": name, "deployment": deployment_id}
+        for entry in _newest([entry for chunk in chunks for entry in _entries(chunk)]):
+            yield _event("log", {**where, **entry.model_dump(mode="json")})
 
 
 async def _build_log(deployment: Deployment, control: Control, changes: ChangesDep) -> Events:
@@ -158,6 +167,16 @@ async def _preview(control: Control, row: PreviewRow) -> ServerSentEvent:
 
 def _distinct(batch: list[Change | None]) -> list[Change]:
     return list(dict.fromkeys(change for change in batch if change is not None))
+
+
+def _newest(entries: list[LogEntry]) -> list[LogEntry]:
+    """The last lines; the one before says how many were left out."""
+    left_out = len(entries) - _MOST_LINES
+    if left_out <= 0:
+        return entries
+    kept = entries[left_out:]
+    said = f"… {left_out:,} lines; all are in the build log"
+    return [kept[0].model_copy(update={"line": said}), *kept]
 
 
 def _entries(chunk: LogChunk) -> list[LogEntry]:
