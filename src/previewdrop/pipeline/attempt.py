@@ -53,8 +53,8 @@ async def attempt(shop: Workshop, row: PreviewRow, deployment: Deployment) -> No
 
 async def clear(shop: Workshop, deployment: Deployment) -> None:
     """Takes away what a deployment that is over has left: its processes and its checkout."""
+    await shop.drivers.runtime.remove(deployment.handle or {"deployment": deployment.id})
     if deployment.handle is not None:
-        await shop.drivers.runtime.remove(deployment.handle)
         await shop.store.deployments.hold(deployment.id, None)
     await shop.checkouts.remove_export(shop.folder(deployment.id))
 
