@@ -72,12 +72,11 @@ class EmbeddedServices:
 
     def notes(self) -> dict[str, str]:
         """How each service runs, in a few words."""
-        notes = {"postgres": "yours", "valkey": "yours", "caddy": "yours"}
+        notes = dict.fromkeys(("PostgreSQL", "Valkey", "Caddy"), "yours")
         for one in self._supervisors:
-            error = f", {one.error}" if one.error else ""
-            notes[one.program.name.lower().replace("postgresql", "postgres")] = (
-                f"{one.state}{error}"
-            )
+            how = one.program.note if isinstance(one.program, PostgresService) else None
+            said = (f"{one.state.value}.", how, one.error)
+            notes[one.program.name] = " ".join(part for part in said if part)
         return notes
 
     def settled(self) -> Settings:
