@@ -73,3 +73,4 @@ def test_every_claim_of_the_demo_holds(environment: dict[str, str], tmp_path: Pa
     assert len({each["database"]["name"] for each in result["previews"]}) == 4
     assert len({each["redis"]["db"] for each in result["previews"]}) == 4
     assert not (tmp_path / "home" / "server.json").exists()
+    assert not (tmp_path / "home" / "demo" / "check").exists()

@@ -112,7 +112,7 @@ def next_steps(cast: Mapping[str, Preview], program: str, ca_file: str) -> list[
         (f"{program} up", "in your own repository"),
     ]
     stops = [
-        (f"{program} down --all", "removes the previews with all that is theirs"),
+        (f"{program} down --all", "removes all previews"),
         (f"{program} shutdown", "stops the server; data is kept"),
     ]
     width = max(len(command) for command, _ in (*tries, *stops)) + 3

@@ -133,7 +133,7 @@ def remove(api: Api, names: Collection[str]) -> None:
 
 def clear(scene: Scene) -> None:
     """Removes whatever a check that did not get through has left."""
-    shutil.rmtree(scene.repository, ignore_errors=True)
+    shutil.rmtree(scene.repository.parent, ignore_errors=True)
     try:
         scene.api.get(project_path(scene.project))
     except NotFound:
