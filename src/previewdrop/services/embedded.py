@@ -72,7 +72,7 @@ class EmbeddedServices:
 
     def notes(self) -> dict[str, str]:
         """How each service runs, in a few words."""
-        notes = dict.fromkeys(("PostgreSQL", "Valkey", "Caddy"), "yours")
+        notes: dict[str, str] = {"PostgreSQL": "yours", "Valkey": "yours", "Caddy": "yours"}
         for one in self._supervisors:
             how = one.program.note if isinstance(one.program, PostgresService) else None
             said = (f"{one.state.value}.", how, one.error)
