@@ -36,10 +36,10 @@ async def attempt(shop: Workshop, row: PreviewRow, deployment: Deployment) -> No
     try:
         await deploy(work)
     except asyncio.CancelledError:
-        await asyncio.shield(_give_up(work, SUPERSEDED))
+        await asyncio.shield(_give_up(work))
         raise
     except Superseded:
-        await _give_up(work, SUPERSEDED)
+        await _give_up(work)
     except PreviewDropError as error:
         await _fail(work, _failure(work, error))
     except Exception as error:
@@ -59,10 +59,12 @@ async def clear(shop: Workshop, deployment: Deployment) -> None:
     await shop.checkouts.remove_export(shop.folder(deployment.id))
 
 
-async def _give_up(work: Deploying, reason: str) -> None:
+async def _give_up(work: Deploying) -> None:
     await work.journal.close()
-    await work.shop.store.deployments.cancelled(work.deployment_id, reason)
-    await clear(work.shop, await work.shop.store.deployments.get(work.deployment_id))
+    deployments = work.shop.store.deployments
+    wanted = await deployments.wanted(work.deployment_id)
+    await deployments.cancelled(work.deployment_id, INTERRUPTED if wanted else SUPERSEDED)
+    await clear(work.shop, await deployments.get(work.deployment_id))
 
 
 async def _fail(work: Deploying, failure: Failure) -> None:

@@ -216,3 +216,24 @@ async def test_the_same_branch_in_other_letters_is_another_preview(plant: Plant)
 
 def _app(number: int) -> str:
     return f"from fastapi import FastAPI\n\napp = FastAPI(title='{number}')\n"
+
+
+async def test_a_cancelled_deployment_says_whether_a_push_or_the_server_ended_it(
+    plant: Plant,
+) -> None:
+    preview_id = await plant.want()
+    plant.builder.misbehave(Misbehaviour.SLOW)
+    running = asyncio.create_task(plant.reconciler.reconcile(preview_id))
+    await plant.builder.reached()
+    running.cancel()
+    await asyncio.wait({running})
+    error = (await plant.latest(preview_id)).error
+    assert error is not None
+    assert error["message"] == "The server stopped in the middle of it."
+
+
+async def test_a_preview_that_never_deployed_can_be_removed(plant: Plant) -> None:
+    preview_id = await plant.want()
+    await plant.shop.store.previews.unwant(preview_id)
+    await plant.reconciler.reconcile(preview_id)
+    assert (await plant.row(preview_id)).preview.state == PreviewState.REMOVED
