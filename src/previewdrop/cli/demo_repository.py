@@ -54,7 +54,15 @@ def push(folder: Path, change: Change) -> str:
 
 
 def _commit(folder: Path, change: Change) -> str:
-    shutil.copytree(change.files, folder, ignore=_LEFT_BY_TOOLS, dirs_exist_ok=True)
+    # With the times of an installed package, which are all the same, Git would take a file for
+    # unchanged that has kept its size: only contents are copied.
+    shutil.copytree(
+        change.files,
+        folder,
+        ignore=_LEFT_BY_TOOLS,
+        copy_function=shutil.copyfile,
+        dirs_exist_ok=True,
+    )
     for file in (folder / "bin").glob("*.sh"):
         file.chmod(0o755)
     _git(folder, "add", "--all", "--force")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -73,6 +75,16 @@ def test_the_same_story_gives_the_same_commits(
     make_repository(tmp_path / "two", story)
     refs = [git(tmp_path / name, "for-each-ref", "refs/heads") for name in ("one", "two")]
     assert refs[0] == refs[1]
+
+
+def test_files_of_the_same_size_and_time_are_told_apart(tmp_path: Path) -> None:
+    """An installed package gives all its files the same time; Chloe's file has kept its size."""
+    examples = tmp_path / "examples"
+    shutil.copytree(find_examples(), examples, ignore=shutil.ignore_patterns(".venv"))
+    for file in examples.rglob("*"):
+        os.utime(file, (1779278400, 1779278400))
+    make_repository(tmp_path / "shop", load_story(examples=examples))
+    assert "user:{user_id}:cache" in git(tmp_path / "shop", "show", "chloe/cache-keys:app/cache.py")
 
 
 def test_what_tools_leave_behind_stays_out(tmp_path: Path) -> None:
