@@ -55,11 +55,9 @@ class RunFolder:
         self.path.chmod(0o700)
         overlay_for(spec.artifact.get("project"), str(spec.artifact["python"])).write(self.overlay)
         sandbox.furnish(self.path / "etc", sandbox.account(spec.deployment))
-        given = self.path / "given"
-        if not given.exists() or given.read_text() != str(owner):
-            for folder in (Path(spec.source), self.path / "home", self.path / "tmp"):
+        for folder in (Path(spec.source), self.path / "home", self.path / "tmp"):
+            if folder.stat().st_uid != owner:
                 give(folder, owner)
-            given.write_text(str(owner))
 
     def write_facts(self, facts: Mapping[str, object]) -> None:
         """All or nothing: a server that dies here leaves the former ones."""

@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import weakref
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 from previewdrop.config.home import Home
@@ -30,6 +28,7 @@ from previewdrop.drivers.process.cgroups import Group, find_cgroups
 from previewdrop.drivers.process.commands import LOOPBACK, server_command
 from previewdrop.drivers.process.folder import WEB, RunFolder, mark_for, walls_for
 from previewdrop.drivers.process.ports import Ports, listening
+from previewdrop.drivers.process.roster import Roster
 from previewdrop.drivers.process.sandbox import find_sandbox
 from previewdrop.drivers.process.tree import remove_tree
 
@@ -59,7 +58,7 @@ class ProcessRuntime:
         self._cgroups = find_cgroups()
         self._ceilings = ceilings
         self._ports = Ports()
-        self._endings: dict[tuple[int, str], asyncio.Future[int | None]] = {}
+        self._roster = Roster(home, self._sandbox, self._cgroups)
         self._locks: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
         self._rotation: asyncio.Task[None] | None = None
         self._commands = 0
@@ -97,7 +96,7 @@ class ProcessRuntime:
         async with self._lock(spec.deployment):
             folder, group = await self._prepare(spec)
             for process in (replace(spec.web, name=WEB), *spec.processes):
-                if not self._alive(spec.deployment, process.name):
+                if not self._roster.alive(spec.deployment, process.name):
                     self._start(spec, folder, group, process)
         self._rotate()
         return {
@@ -111,10 +110,10 @@ class ProcessRuntime:
         """See `Runtime.observe`."""
         deployment = _deployment(handle)
         self._rotate()
-        names = self._names(deployment)
+        names = self._roster.names(deployment)
         if not names:
             return ObservedRun(ObservedProcess(WEB, ProcessState.MISSING))
-        web, *others = (self._observed(deployment, name) for name in names)
+        web, *others = (self._roster.observed(deployment, name) for name in names)
         return ObservedRun(web, tuple(others))
 
     async def listening(self, handle: Handle) -> Listening:
@@ -127,8 +126,8 @@ class ProcessRuntime:
     async def wait(self, handle: Handle) -> ObservedProcess:
         """See `Runtime.wait`."""
         deployment = _deployment(handle)
-        if self._alive(deployment, WEB):
-            await asyncio.shield(self._ending(deployment, WEB))
+        if self._roster.alive(deployment, WEB):
+            await asyncio.shield(self._roster.ending(deployment, WEB))
         return (await self.observe(handle)).web
 
     async def run(self, spec: RunSpec, command: Process, log: LogLine, timeout: float) -> int:
@@ -143,9 +142,9 @@ class ProcessRuntime:
     async def logs(self, handle: Handle, *, follow: bool = False) -> AsyncIterator[tuple[str, str]]:
         """See `Runtime.logs`."""
         deployment = _deployment(handle)
-        folder = self._folder(deployment)
-        files = [(name, folder.log(name)) for name in self._names(deployment)]
-        running = (lambda: self._alive(deployment, WEB)) if follow else None
+        folder = self._roster.folder(deployment)
+        files = [(name, folder.log(name)) for name in self._roster.names(deployment)]
+        running = (lambda: self._roster.alive(deployment, WEB)) if follow else None
         async for name, line in logs.read(files, running):
             yield name, line
 
@@ -153,38 +152,23 @@ class ProcessRuntime:
         """See `Runtime.stop`. SIGTERM goes to every process, as systemd's does."""
         deployment = _deployment(handle)
         async with self._lock(deployment):
-            names = [name for name in self._names(deployment) if self._alive(deployment, name)]
-            endings = [self._ending(deployment, name) for name in names]
-            if endings and grace > 0:
-                pids = await self._pids(deployment)
-                child.kill(pids - self._wardens(deployment), signal.SIGTERM)
-                await asyncio.wait(endings, timeout=grace)
-            await self._kill(deployment)
+            await self._roster.terminate(deployment, grace)
+            await self._roster.kill(deployment)
 
     async def remove(self, handle: Handle) -> None:
         """See `Runtime.remove`."""
         deployment = _deployment(handle)
         async with self._lock(deployment):
-            await self._kill(deployment)
-            if group := self._group(deployment):
-                await _emptied(group)
-            await asyncio.to_thread(remove_tree, self._folder(deployment).path)
-            for name in [key for key in self._endings if key[0] == deployment]:
-                del self._endings[name]
+            await self._roster.kill(deployment)
+            await self._roster.forget(deployment)
+            await asyncio.to_thread(remove_tree, self._roster.folder(deployment).path)
 
     async def sweep(self, wanted: Collection[int]) -> list[str]:
         """See `Runtime.sweep`."""
-        prefix = f"{self._home.installation}-"
-        found = {path.name for path in self._home.runs.glob("*")}
-        marks = await asyncio.to_thread(child.marked, prefix)
-        found.update(mark.removeprefix(prefix).partition(".")[0] for mark in marks.values())
-        if self._cgroups:
-            names = self._cgroups.names(f"previewdrop-{prefix}")
-            found.update(name.rpartition("-")[2] for name in names)
         removed: list[str] = []
-        for deployment in sorted(int(name) for name in found if name.isdecimal()):
+        for deployment in sorted(await self._roster.found()):
             if deployment not in wanted:
-                full = self._folder(deployment).read_facts().get("preview", "a lost preview")
+                full = self._roster.folder(deployment).read_facts().get("preview", "a lost preview")
                 await self.remove({"deployment": deployment})
                 removed.append(f"deployment {deployment} of {full}")
         return removed
@@ -197,9 +181,9 @@ class ProcessRuntime:
                 await self._rotation
 
     async def _prepare(self, spec: RunSpec) -> tuple[RunFolder, Group | None]:
-        folder = self._folder(spec.deployment)
+        folder = self._roster.folder(spec.deployment)
         await asyncio.to_thread(folder.prepare, spec, self._sandbox)
-        group = self._group(spec.deployment)
+        group = self._roster.group(spec.deployment)
         if group:
             try:
                 group.create(self._limits(spec))
@@ -240,7 +224,7 @@ class ProcessRuntime:
             pid = task.start(self._sandbox, each, output)
         finally:
             os.close(output)
-        self._endings[spec.deployment, process.name] = child.ending(pid)
+        self._roster.started(spec.deployment, process.name, pid)
 
     def _task(
         self,
@@ -275,100 +259,6 @@ class ProcessRuntime:
             disk=min(limits.disk, most.disk),
         )
 
-    def _observed(self, deployment: int, name: str) -> ObservedProcess:
-        folder, group = self._folder(deployment), self._group(deployment)
-        if self._alive(deployment, name):
-            memory = group.memory(name) if group else None
-            return ObservedProcess(name, ProcessState.RUNNING, memory=memory)
-        if not folder.record(name).exists():
-            return ObservedProcess(name, ProcessState.MISSING)
-        code = self._exit_code(deployment, name)
-        reason = None
-        if group and code is not None and group.killed_for_memory(name):
-            limit = folder.read_facts().get("memory", 0)
-            reason = f"killed for memory, limit {limit // (1 << 20)} MiB"
-        return ObservedProcess(name, ProcessState.EXITED, code, reason)
-
-    def _exit_code(self, deployment: int, name: str) -> int | None:
-        """bubblewrap's account of it, which outlives the server, or what we saw ourselves."""
-        code = task.read_status(self._folder(deployment).status(name)).get("exit-code")
-        if code is not None:
-            return 128 - code if 128 < code <= 128 + _HIGHEST_SIGNAL else code
-        ending = self._endings.get((deployment, name))
-        return ending.result() if ending and ending.done() else None
-
-    def _alive(self, deployment: int, name: str) -> bool:
-        ending = self._endings.get((deployment, name))
-        if ending is not None:
-            return not ending.done()
-        born = child.read_record(self._folder(deployment).record(name))
-        return born is not None and born.alive
-
-    def _ending(self, deployment: int, name: str) -> asyncio.Future[int | None]:
-        """When the process ends. One that a former server started is watched from now on."""
-        ending = self._endings.get((deployment, name))
-        if ending is None:
-            born = child.read_record(self._folder(deployment).record(name))
-            if born is None:
-                ending = asyncio.get_running_loop().create_future()
-                ending.set_result(None)
-                return ending
-            ending = child.ending(born.pid)
-            if not born.alive and not ending.done():
-                ending.set_result(None)
-            self._endings[deployment, name] = ending
-        return ending
-
-    async def _pids(self, deployment: int) -> set[int]:
-        """Every process of the deployment, by its cgroup or, without one, by its mark."""
-        group = self._group(deployment)
-        if group and (pids := group.pids()):
-            return pids
-        mark = mark_for(self._home.installation, deployment, "")
-        return set(await asyncio.to_thread(child.marked, mark))
-
-    def _wardens(self, deployment: int) -> set[int]:
-        """bubblewrap's own processes: they would die of SIGTERM and pass nothing on."""
-        if not self._sandbox.active:
-            return set()
-        found: set[int] = set()
-        for path in self._folder(deployment).path.glob("state/*.pid"):
-            if born := child.read_record(path):
-                found.add(born.pid)
-            found.add(task.read_status(path.with_suffix(".status")).get("child-pid", 0))
-        return found
-
-    async def _kill(self, deployment: int) -> None:
-        """Kills everything of the deployment and returns when it is gone."""
-        group = self._group(deployment)
-        try:
-            async with asyncio.timeout(_UNKILLABLE):
-                while left := await self._left(deployment):
-                    if not (group and group.kill()):
-                        child.kill(left)
-                    await asyncio.gather(*(child.gone(pid) for pid in left))
-        except TimeoutError as error:
-            raise Unavailable(f"A process of deployment {deployment} cannot be killed.") from error
-
-    async def _left(self, deployment: int) -> set[int]:
-        names = [name for name in self._names(deployment) if self._alive(deployment, name)]
-        records = [child.read_record(self._folder(deployment).record(name)) for name in names]
-        return await self._pids(deployment) | {born.pid for born in records if born}
-
-    def _names(self, deployment: int) -> list[str]:
-        return cast("list[str]", self._folder(deployment).read_facts().get("processes", []))
-
-    def _group(self, deployment: int) -> Group | None:
-        """The group that the run was put into, or the one it would be put into now."""
-        written = self._folder(deployment).read_facts().get("cgroups")
-        if written:
-            return Group(tuple((name, Path(path)) for name, path in written))
-        name = f"previewdrop-{self._home.installation}-{deployment}"
-        return self._cgroups.group(name) if self._cgroups else None
-
-    def _folder(self, deployment: int) -> RunFolder:
-        return RunFolder(self._home.runs / str(deployment))
-
     def _lock(self, deployment: int) -> asyncio.Lock:
         return self._locks.setdefault(deployment, asyncio.Lock())
 
@@ -394,13 +284,3 @@ class ProcessRuntime:
 
 def _deployment(handle: Handle) -> int:
     return int(cast("int", handle["deployment"]))
-
-
-async def _emptied(group: Group) -> None:
-    """Removes the group; a process that was killed leaves it a moment after it is gone."""
-    try:
-        async with asyncio.timeout(_UNKILLABLE):
-            while not group.remove():  # noqa: ASYNC110 - the kernel tells nobody
-                await asyncio.sleep(_BETWEEN_ATTEMPTS)
-    except TimeoutError as error:
-        raise Unavailable("The cgroup of a preview cannot be removed.") from error

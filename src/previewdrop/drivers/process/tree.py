@@ -11,14 +11,15 @@ from pathlib import Path
 def give(folder: Path, owner: int | None) -> None:
     """Makes `owner` own everything in the folder; None leaves it as it is.
 
-    Links are not followed. Nothing of the account may run yet: it could swap what is walked.
+    The folder itself comes last, so one that has the owner was given as a whole. Links are not
+    followed. Nothing of the account may run in it yet: it could swap what is walked.
     """
     if owner is None:
         return
-    for _, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+    for _, folders, files, descriptor in os.fwalk(folder, topdown=False, follow_symlinks=False):
         for name in (*folders, *files):
             os.chown(name, owner, owner, dir_fd=descriptor, follow_symlinks=False)
-        os.fchown(descriptor, owner, owner)
+    os.chown(folder, owner, owner)
 
 
 def free_size(folder: Path) -> int:
