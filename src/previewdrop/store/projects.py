@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from previewdrop.domain.errors import Conflict, NotFound
+from previewdrop.domain.naming import PROJECT_LENGTH
 from previewdrop.store.database import StateDatabase
 from previewdrop.store.tables import Preview, Project
 
@@ -29,6 +31,26 @@ class Projects:
         raise Conflict(
             f"There is a project {name} already.", "Give this one another name with --project."
         )
+
+    async def add_named_after(self, name: str, source: str, settings: Mapping[str, Any]) -> Project:
+        """A new project called `name`, or `name-2` and so on where other repositories have it.
+
+        Conflict if the repository is a project already.
+        """
+        async with self._database.transaction() as session:
+            await session.execute(text("SELECT pg_advisory_xact_lock(7781)"))
+            taken = {
+                project.name: project.source for project in await session.scalars(select(Project))
+            }
+            if source in taken.values():
+                raise Conflict(f"{source} is a project already.", "See `previewdrop project list`.")
+            numbered = (f"{name[: PROJECT_LENGTH - 4]}-{number}" for number in count(2))
+            free = next(one for one in chain([name], numbered) if one not in taken)
+            project = Project(name=free, source=source, settings=dict(settings))
+            session.add(project)
+            await session.flush()
+            await session.refresh(project)
+        return project
 
     async def all(self, source: str | None = None) -> Sequence[tuple[Project, int]]:
         """Projects by name, each with its number of previews; those of `source` only, if given."""

@@ -29,15 +29,19 @@ async def list_projects(control: ControlDep, source: str | None = None) -> list[
 
 @router.post("", status_code=HTTPStatus.CREATED)
 async def add_project(body: ProjectRequest, control: ControlDep) -> ProjectView:
-    """Adds a repository as a project, named after it unless a name is given."""
-    name = check_project_name(body.name or project_name(_last_part(body.source)))
+    """Adds a repository as a project, named after it, with a number if need be, or as given."""
     settings = _read(body.settings)
     if "{project}" not in control.settings.domain and await control.store.projects.all():
         raise Conflict(
             f"All previews share the domain {control.settings.domain}, which has one project.",
             "Put {project} into PREVIEWDROP_DOMAIN to serve several.",
         )
-    project = await control.store.projects.add(name, body.source, settings)
+    if body.name is None:
+        name = project_name(_last_part(body.source))
+        project = await control.store.projects.add_named_after(name, body.source, settings)
+    else:
+        name = check_project_name(body.name)
+        project = await control.store.projects.add(name, body.source, settings)
     return project_view(project, 0)
 
 
