@@ -20,7 +20,9 @@ from previewdrop.domain.naming import names_for
 from previewdrop.domain.spec import Limits, Process, RunSpec
 from previewdrop.drivers.base import BuildSpec, Handle, ProcessState, Runtime
 from previewdrop.drivers.memory import MemoryRuntime
+from previewdrop.drivers.process import child
 from previewdrop.drivers.process.builder import ProcessBuilder
+from previewdrop.drivers.process.cgroups import find_cgroups
 from previewdrop.drivers.process.commands import server_command
 from previewdrop.drivers.process.runtime import ProcessRuntime
 
@@ -152,6 +154,9 @@ async def processes(
     for runtime in made:
         await runtime.close()
     assert not list(home.runs.glob("*"))
+    assert not child.marked(f"{home.installation}-")
+    if cgroups := find_cgroups():
+        assert not cgroups.names(f"previewdrop-{home.installation}-")
 
 
 async def get(handle: Handle, path: str = "/") -> str:

@@ -79,6 +79,7 @@ class ProcessBuilder:
         self._keep_bytes = keep_bytes
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._building: set[str] = set()
+        self._cleared = False
 
     async def ensure(self, spec: BuildSpec, log: LogLine) -> Artifact:
         """See `Builder.ensure`. The handle has `key`, `path`, `python` and what a run needs."""
@@ -145,6 +146,7 @@ class ProcessBuilder:
         cache = self._home.package_cache / (build.spec.project or "shared")
         staging = cache / f"building-{build.key}-{secrets.token_hex(4)}"
         self._building.add(staging.name)
+        await self._clear()
         number = _BUILDS + _number(build.spec.project)
         account, owner = self._sandbox.account(number), self._sandbox.owner(number)
         try:
@@ -161,6 +163,17 @@ class ProcessBuilder:
         finally:
             await asyncio.to_thread(remove_tree, staging)
             self._building.discard(staging.name)
+
+    async def _clear(self) -> None:
+        """Kills builds that a former server left behind, once."""
+        if self._cleared:
+            return
+        self._cleared = True
+        prefix = f"{self._home.installation}-build-"
+        marks = await asyncio.to_thread(child.marked, prefix)
+        child.kill(
+            pid for pid, mark in marks.items() if mark.removeprefix(prefix) not in self._building
+        )
 
     async def _install(
         self, build: _Build, cache: Path, staging: Path, account: int, log: LogLine

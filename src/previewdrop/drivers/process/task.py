@@ -112,6 +112,7 @@ async def run(sandbox: Sandbox, task: Task, log: LogLine, timeout: float) -> int
 
 async def kill(sandbox: Sandbox, task: Task, pid: int, ended: asyncio.Future[int | None]) -> None:
     """Kills what is left of the task and returns when it is gone."""
+    init = None
     if sandbox.active:
         if not ended.done():
             child.kill([pid])
@@ -122,6 +123,8 @@ async def kill(sandbox: Sandbox, task: Task, pid: int, ended: asyncio.Future[int
     else:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
+    if init is None:
+        # No PID namespace, or one that is half made: bubblewrap's child waits for its parent.
         while left := child.marked(task.mark).keys() - {pid}:
             child.kill(left)
             await asyncio.gather(*(child.gone(each) for each in left))
