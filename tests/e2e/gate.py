@@ -7,9 +7,13 @@ without looking at the machine.
 from __future__ import annotations
 
 import asyncio
+import io
 import time
+import zipfile
 from dataclasses import dataclass, field
 from typing import Self
+
+from repositories import fixture
 
 CLIENT = '''\
 """Waits at the gate: python gate.py PLACE"""
@@ -54,6 +58,9 @@ async def health():
 """
 
 
+WHEEL = "gated-1.0-py3-none-any.whl"
+
+
 @dataclass
 class Visit:
     """A process that came to a place. `ended` is set when the process is gone."""
@@ -78,7 +85,7 @@ class Gate:
         self.visits: list[Visit] = []
         self._open: set[str] = set()
         self._changed = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lines: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._receive, "127.0.0.1", 0)
@@ -87,14 +94,21 @@ class Gate:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for line in self._lines.values():
+            line.close()
+        await asyncio.gather(*self._lines)
 
     @property
     def files(self) -> dict[str, str]:
         """The file that the commands of a repository call: `python gate.py PLACE`."""
         return {"gate.py": CLIENT.format(port=self.port)}
+
+    def requirements(self, place: str) -> dict[str, str]:
+        """Dependencies of the healthy app and one more, whose download waits at `place`."""
+        pinned = fixture("healthy")["requirements.txt"]
+        assert isinstance(pinned, bytes)
+        url = f"http://127.0.0.1:{self.port}/{place}/{WHEEL}"
+        return {"requirements.txt": f"{pinned.decode().strip()}\ngated @ {url}\n"}
 
     def app(self, place: str) -> dict[str, str]:
         """An app that waits at `place` before it answers."""
@@ -121,20 +135,28 @@ class Gate:
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._lines[task] = writer
         try:
             place, commit, preview = (await reader.readline()).decode().split()
-            visit = Visit(place, commit, preview)
+            if preview.startswith("HTTP/"):
+                await reader.readuntil(b"\r\n\r\n")
+                visit, answer = Visit(commit.split("/")[1], "", ""), _download(place)
+            else:
+                visit, answer = Visit(place, commit, preview), b"\n"
             await self._note(visit)
-            await self._serve(visit, reader, writer)
-        except ConnectionError:
-            pass
+            await self._serve(visit, answer, reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
         finally:
             writer.close()
-            self._tasks.discard(task)
+            del self._lines[task]
 
     async def _serve(
-        self, visit: Visit, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        visit: Visit,
+        answer: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         if visit.place in self._open:
             visit.passed.set()
@@ -142,8 +164,10 @@ class Gate:
         try:
             await asyncio.wait({ending, passing}, return_when=asyncio.FIRST_COMPLETED)
             if not ending.done():
-                writer.write(b"\n")
+                writer.write(answer)
                 await writer.drain()
+                if answer != b"\n":
+                    return
             await asyncio.gather(ending, return_exceptions=True)
         finally:
             ending.cancel()
@@ -155,3 +179,21 @@ class Gate:
         async with self._changed:
             self.visits.append(visit)
             self._changed.notify_all()
+
+
+def _download(method: str) -> bytes:
+    """The answer to a request for the wheel."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as wheel:
+        wheel.writestr("gated.py", "")
+        info = "gated-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: gated\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(
+            f"{info}/RECORD", f"gated.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+        )
+    body = buffer.getvalue()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+    return head if method == "HEAD" else head + body

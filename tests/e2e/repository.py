@@ -16,10 +16,11 @@ class Branches:
         self.path = make_repository(folder, "healthy", name=name)
 
     def write(self, branch: str, files: Files | str) -> str:
-        """Makes a branch of a fixture app or of files; its commit."""
+        """Makes a branch, or makes it anew, of a fixture app or of files; its commit."""
         if isinstance(files, str):
             files = fixture(files)
         git(self.path, "checkout", "--quiet", "--detach")
+        git(self.path, "update-ref", "-d", f"refs/heads/{branch}")
         git(self.path, "switch", "--quiet", "--orphan", branch)
         return commit(self.path, files, f"Write {branch[:40]}")
 
