@@ -1,0 +1,95 @@
+"""Puts the server's parts together: the only place that names concrete drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx2
+
+from previewdrop.bootstrap.server import Server
+from previewdrop.config.home import Home
+from previewdrop.config.settings import Settings
+from previewdrop.domain.secret import Secret
+from previewdrop.drivers.base import Drivers
+from previewdrop.drivers.caddy.driver import CaddyEdge
+from previewdrop.drivers.caddy.table import RouteFolders
+from previewdrop.drivers.postgres.driver import PostgresDatabase
+from previewdrop.drivers.process.builder import ProcessBuilder
+from previewdrop.drivers.process.runtime import ProcessRuntime
+from previewdrop.drivers.valkey.driver import ValkeyCache
+from previewdrop.pipeline.deploying import Workshop
+from previewdrop.pipeline.jobs import Jobs
+from previewdrop.pipeline.operations import LiveOperations
+from previewdrop.pipeline.reconcile import Reconciler
+from previewdrop.services.embedded import EmbeddedServices
+from previewdrop.source.checkout import Checkouts
+from previewdrop.store.database import StateDatabase, create_if_missing
+from previewdrop.store.secrets import SecretBox
+from previewdrop.store.store import Store
+from previewdrop.web.events import Changes
+from previewdrop.web.ports import Control, ServerFacts
+
+
+@asynccontextmanager
+async def put_together(
+    settings: Settings,
+    home: Home,
+    box: SecretBox,
+    services: EmbeddedServices,
+    stop: asyncio.Event,
+) -> AsyncGenerator[Server]:
+    async with AsyncExitStack() as stack:
+        addresses = services.addresses
+        if settings.postgres_url is not None and settings.state_url is None:
+            await create_if_missing(addresses.state)
+        state = StateDatabase(addresses.state)
+        stack.push_async_callback(state.close)
+        await state.migrate()
+        store = Store(state, box)
+        jobs = Jobs(state.conninfo, store, settings.concurrency)
+        await jobs.open()
+        stack.push_async_callback(jobs.close)
+        database = PostgresDatabase(addresses.postgres, home.installation)
+        stack.push_async_callback(database.aclose)
+        cache = ValkeyCache(addresses.redis, home.installation)
+        stack.push_async_callback(cache.aclose)
+        edge = CaddyEdge(
+            addresses.caddy,
+            home.installation,
+            (settings.edge_host, settings.edge_port),
+            home.logs / "access.log",
+            None if settings.caddy_admin else RouteFolders.under(home),
+        )
+        stack.push_async_callback(edge.aclose)
+        runtime = ProcessRuntime(home, settings.sandbox, settings.ceilings)
+        stack.push_async_callback(runtime.close)
+        builder = ProcessBuilder(home, settings.sandbox, keep_bytes=settings.environments_bytes)
+        drivers = Drivers(builder, runtime, database, cache, edge)
+        http = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False))
+        checkouts = Checkouts(home.mirrors, home.checkouts, settings.source_bytes)
+        shop = Workshop(home, settings, store, drivers, checkouts, http)
+        reconciler = Reconciler(shop, jobs.wake)
+        url = f"http://{settings.host}:{settings.port}"
+        facts = ServerFacts(
+            runtime=settings.runtime,
+            isolation=runtime.isolation,
+            isolated=runtime.isolated,
+            url=url,
+            edge_url=f"https://{settings.domain.format(project='*')}:{settings.edge_port}",
+        )
+        operations = LiveOperations(shop, jobs, services.notes, stop.set)
+        control = Control(store, settings, facts, operations, token(home))
+        yield Server(shop, jobs, reconciler, Changes(state), control)
+
+
+def token(home: Home) -> Secret:
+    """The API's token: made once, readable by the owner only."""
+    if not home.token_file.exists():
+        fresh = home.token_file.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(f"{secrets.token_urlsafe(32)}\n")
+        fresh.replace(home.token_file)
+    return Secret(home.token_file.read_text().strip())

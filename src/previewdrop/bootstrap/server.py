@@ -1,0 +1,112 @@
+"""The running server: its tasks, what it recovers when it starts, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+
+from previewdrop.pipeline.deploying import Workshop
+from previewdrop.pipeline.jobs import Jobs
+from previewdrop.pipeline.reconcile import Reconciler
+from previewdrop.pipeline.sweep import Sweep
+from previewdrop.web.app import create_app
+from previewdrop.web.events import Changes
+from previewdrop.web.ports import Control
+
+
+class Server:
+    """Everything that runs while the server runs."""
+
+    def __init__(
+        self,
+        shop: Workshop,
+        jobs: Jobs,
+        reconciler: Reconciler,
+        changes: Changes,
+        control: Control,
+    ) -> None:
+        self._shop = shop
+        self._jobs = jobs
+        self._reconciler = reconciler
+        self._changes = changes
+        self._control = control
+        self._sweep = Sweep(shop, reconciler, jobs.wake)
+
+    async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Works and answers until `stop` is set, then stops the previews too."""
+        await self._recover()
+        api = Api(create_app(self._control, self._changes))
+        work = [
+            asyncio.create_task(self._jobs.work(self._reconciler.reconcile), name="jobs"),
+            asyncio.create_task(self._changes.run(), name="changes"),
+            asyncio.create_task(self._sweep.run(), name="sweep"),
+            asyncio.create_task(api.serve([listener]), name="api"),
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        self._announce()
+        try:
+            done, _ = await asyncio.wait({*work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()
+        finally:
+            self._shop.home.server_file.unlink(missing_ok=True)
+            api.should_exit = True
+            await asyncio.wait({work[-1]}, timeout=5)
+            for task in (*work, stopping):
+                task.cancel()
+            await asyncio.wait({*work, stopping})
+            await self._reconciler.close()
+        await self._stop_previews()
+
+    async def _recover(self) -> None:
+        """Clears what a server that died left behind, and asks for every preview."""
+        await self._jobs.recover()
+        await self._sweep.abandon()
+        await self._sweep.orphans()
+        await self._sweep.drift()
+
+    async def _stop_previews(self) -> None:
+        """Previews stop with their server; their deployments start again with the next one."""
+        deployments = self._shop.store.deployments
+        handles = [(await deployments.get(one)).handle for one in await deployments.holding()]
+        stop, grace = self._shop.drivers.runtime.stop, self._shop.settings.grace
+        await asyncio.gather(*(stop(handle, grace) for handle in handles if handle is not None))
+
+    def _announce(self) -> None:
+        """Tells command lines where the server is; written last, when everything answers."""
+        facts = self._control.facts
+        content = {
+            "url": facts.url,
+            "pid": os.getpid(),
+            "edge_port": self._shop.settings.edge_port,
+            "edge_http_port": self._shop.settings.edge_http_port,
+        }
+        file = self._shop.home.server_file
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps(content))
+        fresh.replace(file)
+        print(f"PreviewDrop answers on {facts.url}, previews on {facts.edge_url}", flush=True)  # noqa: T201
+        if not facts.isolated:
+            print(facts.isolation, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class Api(uvicorn.Server):
+    """uvicorn without its own signal handlers: the server around it decides when to stop."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=1
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self):
+        yield
