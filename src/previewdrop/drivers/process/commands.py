@@ -37,12 +37,15 @@ def install(
         where = ("--project", folder) if folder else ()
         member = ("--package", package) if package else ()
         skip = ("--frozen", "--no-dev", "--no-install-local")
-        return (uv, "sync", *_ALWAYS, *skip, "--compile-bytecode", *where, *member)
+        more = (*_each("--extra", installation.extras), *_each("--group", installation.groups))
+        return (uv, "sync", *_ALWAYS, *skip, "--compile-bytecode", *where, *member, *more)
     files = (
         *_each("-r", installation.requirements),
         *_each("-c", installation.constraints),
         *_each("--excludes", installation.excludes),
         *_each("--index", installation.indexes),
+        *_each("--extra", installation.extras),
+        *_each("--group", installation.groups),
     )
     alone = () if installation.dependencies else ("--no-deps",)
     return (*_pip(uv, python), *files, *alone)

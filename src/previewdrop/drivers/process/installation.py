@@ -31,7 +31,8 @@ class Installation:
     `files` are written into a folder of their own, where uv runs; it sees nothing else of the
     repository. `lock` means `uv sync` there. `requirements`, `constraints` and `excludes` are
     files for `uv pip install`, `indexes` URLs of further indexes. `skipped` are local packages:
-    they are imported from where they stand in the repository.
+    they are imported from where they stand in the repository. `extras` and `groups` are the
+    optional dependencies that are wanted, as options of uv: `--extra api`, `--group web`.
     """
 
     files: dict[str, bytes]
@@ -42,6 +43,8 @@ class Installation:
     indexes: tuple[str, ...] = ()
     dependencies: bool = True
     skipped: tuple[str, ...] = field(default=())
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 def installation_for(dependencies: Dependencies, contents: Mapping[str, bytes]) -> Installation:
@@ -52,7 +55,12 @@ def installation_for(dependencies: Dependencies, contents: Mapping[str, bytes]) 
     try:
         match dependencies.lock:
             case Lock.UV:
-                return Installation(dict(contents), lock=True)
+                return Installation(
+                    dict(contents),
+                    lock=True,
+                    extras=dependencies.extras,
+                    groups=dependencies.groups,
+                )
             case Lock.POETRY:
                 return _poetry(dependencies, contents)
             case Lock.PIPFILE:
@@ -130,7 +138,7 @@ def _requirements(dependencies: Dependencies, contents: Mapping[str, bytes]) -> 
 def _poetry(dependencies: Dependencies, contents: Mapping[str, bytes]) -> Installation:
     lock = tomllib.loads(_text(contents[_in(dependencies, "poetry.lock")]))
     pyproject = tomllib.loads(_text(contents[_in(dependencies, "pyproject.toml")]))
-    wanted = poetry.main_requirements(pyproject, pinned=True)
+    wanted = poetry.requirements(pyproject, dependencies.extras, dependencies.groups, pinned=True)
     return Installation(
         {f"{_OURS}.in": _lines(wanted), f"{_OURS}.lock.txt": _lines(poetry.constraints(lock))},
         requirements=(f"{_OURS}.in",),
@@ -146,7 +154,7 @@ def _pipfile(dependencies: Dependencies, contents: Mapping[str, bytes]) -> Insta
         packages = tomllib.loads(_text(contents[_in(dependencies, "Pipfile")]))
         wanted = {"tool": {"poetry": {"dependencies": packages.get("packages", {})}}}
         return Installation(
-            {f"{_OURS}.in": _lines(poetry.main_requirements(wanted, pinned=False))},
+            {f"{_OURS}.in": _lines(poetry.requirements(wanted, pinned=False))},
             requirements=(f"{_OURS}.in",),
         )
     lock = cast("dict[str, Any]", json.loads(_text(contents[name])))
@@ -192,7 +200,9 @@ def _pyproject(dependencies: Dependencies, contents: Mapping[str, bytes]) -> Ins
             )
         return Installation(dict(contents), requirements=tuple(named))
     if "dependencies" not in project:
-        lines = poetry.main_requirements(pyproject, pinned=False)
+        lines = poetry.requirements(
+            pyproject, dependencies.extras, dependencies.groups, pinned=False
+        )
         return Installation({f"{_OURS}.in": _lines(lines)}, requirements=(f"{_OURS}.in",))
     sources = cast("dict[str, Any]", tools.get("uv", {}).get("sources", {}))
     own = [n for n, source in sources.items() if "path" in source or "workspace" in source]
@@ -204,6 +214,8 @@ def _pyproject(dependencies: Dependencies, contents: Mapping[str, bytes]) -> Ins
         requirements=(name,),
         excludes=(f"{_OURS}.excludes.txt",) if own else (),
         skipped=tuple(own),
+        extras=dependencies.extras,
+        groups=tuple(f"{name}:{group}" for group in dependencies.groups),
     )
 
 

@@ -42,6 +42,8 @@ def environment_key(
         "folder": dependencies.folder,
         "package": dependencies.package,
         "requirements": dependencies.requirements,
+        "extras": dependencies.extras,
+        "groups": dependencies.groups,
         "python": [interpreter.text, interpreter.path],
         "platform": [sysconfig.get_platform(), *_libc()],
         "files": [[name, _digest(name, contents[name])] for name in sorted(contents)],

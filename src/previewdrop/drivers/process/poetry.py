@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 Table = Mapping[str, Any]
 
 
-def main_requirements(pyproject: Table, *, pinned: bool) -> list[str]:
-    """The main group's dependencies as requirement lines, without local ones.
+def requirements(
+    pyproject: Table,
+    extras: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    *,
+    pinned: bool,
+) -> list[str]:
+    """Dependencies as requirement lines, without local ones: the main group's and those named.
 
     With `pinned` the versions are left out: the lock decides them.
     """
@@ -19,12 +25,22 @@ def main_requirements(pyproject: Table, *, pinned: bool) -> list[str]:
     if isinstance(declared, list):
         lines += [str(line) for line in cast("list[object]", declared)]
     poetry = _table(_table(pyproject, "tool"), "poetry")
-    for name, value in _table(poetry, "dependencies").items():
-        if name.lower() == "python" or any(_named(line, name) for line in lines):
-            continue
-        for each in cast("list[object]", value) if isinstance(value, list) else [value]:
-            if line := _requirement(name, each, pinned):
-                lines.append(line)
+    optional = _table(_table(pyproject, "project"), "optional-dependencies")
+    for extra in extras:
+        lines += [str(line) for line in cast("list[object]", optional.get(extra, []))]
+    asked = {
+        _normal(str(name))
+        for extra in extras
+        for name in cast("list[object]", _table(poetry, "extras").get(extra, []))
+    }
+    tables = [_table(_table(_table(poetry, "group"), group), "dependencies") for group in groups]
+    for table in (_table(poetry, "dependencies"), *tables):
+        for name, value in table.items():
+            if name.lower() == "python" or any(_named(line, name) for line in lines):
+                continue
+            for each in cast("list[object]", value) if isinstance(value, list) else [value]:
+                if line := _requirement(name, each, pinned, _normal(name) in asked):
+                    lines.append(line)
     return lines
 
 
@@ -93,13 +109,13 @@ def _next(operator: str, numbers: list[int]) -> str:
     return ".".join(str(n) for n in (*numbers[:at], numbers[at] + 1))
 
 
-def _requirement(name: str, value: object, pinned: bool) -> str | None:
+def _requirement(name: str, value: object, pinned: bool, asked: bool) -> str | None:
     if isinstance(value, str):
         return name if pinned else f"{name}{specifier(value)}"
     if not isinstance(value, dict):
         return None
     table = cast("Table", value)
-    if table.get("optional") or "path" in table:
+    if (table.get("optional") and not asked) or "path" in table:
         return None
     extras = ",".join(cast("list[str]", table.get("extras", [])))
     full = f"{name}[{extras}]" if extras else name
