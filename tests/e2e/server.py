@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from previewdrop.config.home import Home
+from previewdrop.store.secrets import SecretBox
 
 Json = dict[str, Any]
 
@@ -97,6 +98,7 @@ class Server:
             assert self._process.poll() is None, self.output.read_text()
             assert time.monotonic() < deadline, self.output.read_text()
             await asyncio.sleep(_PAUSE)
+        await self._close()
         token = self.home.token_file.read_text().strip()
         self._client = httpx2.AsyncClient(
             base_url=record["url"],
@@ -109,11 +111,11 @@ class Server:
         self._following = asyncio.create_task(self._follow(self._client))
 
     async def kill(self) -> None:
-        """kill -9: nothing of the server's own code runs any more."""
+        """kill -9: nothing of the server's own code runs any more. `visit` still works."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
-        await self._close()
+        await self._stop_following()
 
     async def stop(self) -> None:
         """SIGTERM, as `previewdrop shutdown` does; its services end with it."""
@@ -121,9 +123,6 @@ class Server:
             self._process.terminate()
             await asyncio.to_thread(self._process.wait, 60)
         await self._close()
-
-    async def signal(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
 
     async def get(self, path: str, **query: str) -> Any:
         return (await self.ask("GET", path, params=query)).raise_for_status().json()
@@ -268,6 +267,15 @@ class Server:
             *(str(path) for path in groups),
         ]
 
+    def admin_url(self, service: str) -> str:
+        """The administrator's URL of our own `postgres` or `valkey`."""
+        box = SecretBox.open(self.home.key_file, data_exists=True)
+        password = box.derive(f"{service} administrator").reveal()
+        _, port = json.loads((self.home.path / "ports.json").read_text())[service]
+        if service == "postgres":
+            return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+        return f"redis://default:{password}@127.0.0.1:{port}/0"
+
     def routes(self) -> set[str]:
         """Hosts that the edge has a route for."""
         return {path.name for path in (self.home.caddy / "routes").iterdir()}
@@ -300,14 +308,19 @@ class Server:
             self.seen.append(preview)
             self._changed.notify_all()
 
-    async def _close(self) -> None:
+    async def _stop_following(self) -> None:
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
+            self._following = None
+        self.previews.clear()
+
+    async def _close(self) -> None:
+        await self._stop_following()
         for client in (self._client, self._browser):
             if client is not None:
                 await client.aclose()
-        self._client = self._browser = self._following = None
+        self._client = self._browser = None
 
 
 @asynccontextmanager

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 import pytest_asyncio
-import valkey.asyncio
 
+from e2e.data import cache_of, database_of, rows
 from e2e.gate import Gate
 from e2e.repository import Branches, healthy
 from e2e.server import Json, Server, preview_path
@@ -26,25 +24,6 @@ async def updates(server: Server, repositories_folder: Path) -> Branches:
     repository = Branches(repositories_folder, "updates")
     await server.add_project("updates", repository.path)
     return repository
-
-
-@asynccontextmanager
-async def database_of(server: Server, preview: Json) -> AsyncGenerator[psycopg.AsyncConnection]:
-    url = (await server.get(preview_path(preview["name"]) + "/connection"))["database_url"]
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        yield connection
-
-
-@asynccontextmanager
-async def cache_of(server: Server, preview: Json) -> AsyncGenerator[valkey.asyncio.Valkey]:
-    url = (await server.get(preview_path(preview["name"]) + "/connection"))["redis_url"]
-    client = valkey.asyncio.Valkey.from_url(url)
-    yield client
-    await client.aclose()
-
-
-async def rows(connection: psycopg.AsyncConnection, query: str) -> list[tuple[object, ...]]:
-    return await (await connection.execute(query.encode())).fetchall()
 
 
 async def nothing_left(server: Server, deployment: int) -> None:
