@@ -68,7 +68,7 @@ async def put_together(
         stack.push_async_callback(runtime.close)
         builder = ProcessBuilder(home, settings.sandbox, keep_bytes=settings.environments_bytes)
         drivers = Drivers(builder, runtime, database, cache, edge)
-        http = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False))
+        http = await stack.enter_async_context(httpx2.AsyncHTTPTransport(trust_env=False))
         checkouts = Checkouts(home.mirrors, home.checkouts, settings.source_bytes)
         shop = Workshop(home, settings, store, drivers, checkouts, http)
         reconciler = Reconciler(shop, jobs.wake)

@@ -94,10 +94,15 @@ Step = Abandon | Deploy | Restart | Reroute | Wait | Remove | Done
 def plan(desired: Desired, observed: Observed) -> Step:
     """The next step towards the desired state.
 
-    What was interrupted is cleared away first, so that no two attempts ever overlap. A failed
+    What serves must be reachable before anything else: an attempt that was interrupted after its
+    route was switched left the URL at a process that is about to be cleared away. What was
+    interrupted is cleared before the next attempt, so that no two ever overlap. A failed
     generation is answered: it is not tried again before something new is asked for, and the
     deployment that serves goes on.
     """
+    live = observed.live
+    if desired.present and live and live.running and not live.routed:
+        return Reroute(live.deployment)
     if observed.unfinished:
         return Abandon(observed.unfinished)
     if not desired.present:
@@ -106,8 +111,6 @@ def plan(desired: Desired, observed: Observed) -> Step:
         if not observed.room:
             return Wait()
         return Deploy(desired.commit, desired.generation)
-    if observed.live and not observed.live.running:
-        return Restart(observed.live.deployment)
-    if observed.live and not observed.live.routed:
-        return Reroute(observed.live.deployment)
+    if live and not live.running:
+        return Restart(live.deployment)
     return Done()

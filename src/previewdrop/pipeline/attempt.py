@@ -9,7 +9,7 @@ from previewdrop.domain.errors import PreviewDropError, StageFailed
 from previewdrop.domain.preview import Failure
 from previewdrop.pipeline.deploy import Superseded, deploy
 from previewdrop.pipeline.deploying import Deploying, Workshop
-from previewdrop.pipeline.environment import known_secrets
+from previewdrop.pipeline.holdings import passwords
 from previewdrop.pipeline.journal import Journal
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.tables import Deployment
@@ -29,12 +29,14 @@ async def attempt(shop: Workshop, row: PreviewRow, deployment: Deployment) -> No
     journal = Journal(
         shop.store.deployments,
         deployment.id,
-        known_secrets(shop, row, variables),
+        [*passwords(shop, row), *(variable.value for variable in variables if variable.secret)],
         shop.settings.log_bytes,
     )
     work = Deploying(shop, row, deployment.id, deployment.commit, variables, journal)
     try:
         await deploy(work)
+        await journal.close()
+        await shop.store.deployments.ready(deployment.id)
     except asyncio.CancelledError:
         await asyncio.shield(_give_up(work))
         raise
@@ -46,9 +48,6 @@ async def attempt(shop: Workshop, row: PreviewRow, deployment: Deployment) -> No
         log.exception("deployment %s of %s broke", deployment.id, row.name)
         failure = _failure(work, PreviewDropError(f"PreviewDrop itself broke: {error!r}"))
         await _fail(work, failure)
-    else:
-        await journal.close()
-        await shop.store.deployments.ready(deployment.id)
 
 
 async def clear(shop: Workshop, deployment: Deployment) -> None:
@@ -62,9 +61,9 @@ async def clear(shop: Workshop, deployment: Deployment) -> None:
 async def _give_up(work: Deploying) -> None:
     await work.journal.close()
     deployments = work.shop.store.deployments
+    await clear(work.shop, await deployments.get(work.deployment_id))
     wanted = await deployments.wanted(work.deployment_id)
     await deployments.cancelled(work.deployment_id, INTERRUPTED if wanted else SUPERSEDED)
-    await clear(work.shop, await deployments.get(work.deployment_id))
 
 
 async def _fail(work: Deploying, failure: Failure) -> None:

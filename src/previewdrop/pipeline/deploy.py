@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from previewdrop.domain.preview import DeploymentState
-from previewdrop.drivers.base import Artifact, Endpoint, Handle
+from previewdrop.drivers.base import Artifact, Handle
 from previewdrop.pipeline.deploying import Deploying, Detected
-from previewdrop.pipeline.environment import environment_for, run_spec
+from previewdrop.pipeline.environment import (
+    Endpoints,
+    Release,
+    environment_for,
+    run_spec,
+)
 from previewdrop.pipeline.patience import together
 from previewdrop.pipeline.stages.build import build
 from previewdrop.pipeline.stages.cache import cache
@@ -35,25 +40,17 @@ async def deploy(work: Deploying) -> Handle:
     await deployments.advance(work.deployment_id, DeploymentState.BUILDING)
     await checkout(work)
     found = await detect(work)
-    artifact, database_endpoint, cache_endpoint = await _prepare(work, found)
+    artifact, endpoints = await _prepare(work, found)
     made = {**found.as_json(), "artifact": artifact.handle}
-    await deployments.made(work.deployment_id, made)
+    sealed = work.shop.store.box.encrypt(found.recipe.sealed())
+    await deployments.made(work.deployment_id, made, sealed)
 
     await deployments.advance(work.deployment_id, DeploymentState.DEPLOYING)
     port = work.shop.drivers.runtime.choose_port(found.config.port)
-    environment = environment_for(
-        work.shop,
-        work.row,
-        work.folder,
-        found,
-        work.variables,
-        work.commit,
-        port,
-        database_endpoint,
-        cache_endpoint,
-    )
+    commit = Release(work.row, work.deployment_id, work.commit, found)
+    environment = environment_for(work.shop, commit, endpoints, port)
     work.journal.redact(environment.secrets)
-    run = run_spec(work.shop, work.row, work.deployment_id, found, artifact, environment, port)
+    run = run_spec(work.shop, commit, artifact.handle, environment, port)
 
     await release(work, found, run)
     handle = await start(work, run, environment.notes)
@@ -65,12 +62,10 @@ async def deploy(work: Deploying) -> Handle:
     return handle
 
 
-async def _prepare(
-    work: Deploying, found: Detected
-) -> tuple[Artifact, Endpoint | None, Endpoint | None]:
+async def _prepare(work: Deploying, found: Detected) -> tuple[Artifact, Endpoints]:
     """build, database and cache at the same time."""
     building = asyncio.ensure_future(build(work, found))
     creating = asyncio.ensure_future(database(work, found))
     leasing = asyncio.ensure_future(cache(work, found))
     await together(building, creating, leasing)
-    return building.result(), creating.result(), leasing.result()
+    return building.result(), Endpoints(creating.result(), leasing.result())

@@ -19,6 +19,7 @@ from previewdrop.domain.naming import Names, names_for
 from previewdrop.domain.secret import Secret
 from previewdrop.drivers.base import Drivers
 from previewdrop.pipeline.journal import Journal
+from previewdrop.pipeline.recipe import Recipe
 from previewdrop.source.checkout import Checkouts
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.store import Store
@@ -36,7 +37,7 @@ class Workshop:
     store: Store
     drivers: Drivers
     checkouts: Checkouts
-    http: httpx2.AsyncClient
+    http: httpx2.AsyncBaseTransport
 
     def names(self, row: PreviewRow) -> Names:
         return names_for(row.project.name, row.preview.slug, self.settings.domain)
@@ -87,12 +88,14 @@ class Detected:
 
     facts: AppFacts
     config: ProjectConfig
+    recipe: Recipe
 
     def as_json(self) -> dict[str, Any]:
+        """Everything but the recipe, which is kept sealed."""
         facts = _FACTS.dump_python(self.facts, mode="json")
         return {"facts": facts, "config": self.config.model_dump(mode="json")}
 
     @classmethod
-    def from_json(cls, made: Mapping[str, Any]) -> Detected:
+    def from_json(cls, made: Mapping[str, Any], recipe: Recipe) -> Detected:
         facts = _FACTS.validate_json(json.dumps(made["facts"]))
-        return cls(facts, ProjectConfig.model_validate(made["config"]))
+        return cls(facts, ProjectConfig.model_validate(made["config"]), recipe)

@@ -6,6 +6,7 @@ from typing import Any
 
 from previewdrop.config.project import ProjectConfig
 from previewdrop.domain.naming import project_database
+from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import CacheSpec, DatabaseSpec
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.store.previews import PreviewRow
@@ -48,3 +49,9 @@ def database_as_json(spec: DatabaseSpec) -> dict[str, Any]:
 def cache_spec(shop: Workshop, row: PreviewRow, number: int) -> CacheSpec:
     names = shop.names(row)
     return CacheSpec(names.identifier, shop.password(names, "cache"), number)
+
+
+def passwords(shop: Workshop, row: PreviewRow) -> list[Secret]:
+    """Those of the preview's database and cache."""
+    names = shop.names(row)
+    return [shop.password(names, "database"), shop.password(names, "cache")]

@@ -14,7 +14,6 @@ import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.job_context import JobContext
 from procrastinate.jobs import Status
-from procrastinate.retry import RetryStrategy
 from procrastinate.worker import Worker
 
 from previewdrop.domain.errors import Unavailable
@@ -24,6 +23,8 @@ log = logging.getLogger(__name__)
 
 QUEUE = "previews"
 _TASK = "reconcile"
+_DOING = Status.DOING.value
+_TRY_AGAIN = 2.0
 
 Reconcile = Callable[[int, int | None], Awaitable[None]]
 
@@ -39,16 +40,19 @@ class Jobs:
         self._store = store
         self._concurrency = concurrency
         self._worker: _Worker | None = None
+        self._waiting: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         await self._app.open_async()
 
     async def close(self) -> None:
+        for task in self._waiting:
+            task.cancel()
         await self._app.close_async()
 
     async def wake(self, preview_id: int) -> None:
         """Asks for a preview to be reconciled soon; once more than one job waits it is one job."""
-        lock = f"preview:{preview_id}"
+        lock = _lock(preview_id)
         deferrer = self._app.configure_task(
             _TASK, queue=QUEUE, lock=lock, queueing_lock=lock, allow_unknown=True
         )
@@ -60,19 +64,23 @@ class Jobs:
             raise Unavailable("The job queue does not answer.") from error
 
     async def supersede(self, preview_id: int) -> None:
-        """Wakes a preview, and aborts a deployment of what is wanted no more."""
+        """Wakes a preview, and aborts what its job does unless that is what is wanted now."""
         await self.wake(preview_id)
         row = await self._store.previews.by_id(preview_id)
-        for deployment in await self._store.deployments.under_way(preview_id):
-            outdated = deployment.generation < row.preview.generation
-            if outdated and deployment.job_id is not None:
-                await self._app.job_manager.cancel_job_by_id_async(deployment.job_id, abort=True)
+        under_way = await self._store.deployments.under_way(preview_id)
+        if any(one.generation >= row.preview.generation for one in under_way):
+            return
+        manager = self._app.job_manager
+        try:
+            for job in await manager.list_jobs_async(lock=_lock(preview_id), status=_DOING):
+                if job.id is not None:
+                    await manager.cancel_job_by_id_async(job.id, abort=True)
+        except ConnectorException as error:
+            raise Unavailable("The job queue does not answer.") from error
 
     async def recover(self) -> list[int]:
         """Puts jobs whose worker died back into the queue; for when no other worker is alive."""
-        stalled = await self._app.job_manager.list_jobs_async(
-            queue=QUEUE, status=Status.DOING.value
-        )
+        stalled = await self._app.job_manager.list_jobs_async(queue=QUEUE, status=_DOING)
         for job in stalled:
             if job.id is not None:
                 await self._app.job_manager.finish_job_by_id_async(
@@ -84,10 +92,13 @@ class Jobs:
         """Works on jobs until cancelled; comes back by itself when the database was away."""
 
         async def task(context: JobContext, preview_id: int) -> None:
-            await reconcile(preview_id, context.job.id)
+            try:
+                await reconcile(preview_id, context.job.id)
+            except Unavailable as error:
+                log.warning("preview %s: %s It is tried again.", preview_id, error.message)
+                self._wake_later(preview_id)
 
-        retry = RetryStrategy(max_attempts=10, exponential_wait=2, retry_exceptions={Unavailable})
-        self._app.task(name=_TASK, queue=QUEUE, pass_context=True, retry=retry)(task)
+        self._app.task(name=_TASK, queue=QUEUE, pass_context=True)(task)
         while True:
             self._worker = _Worker(
                 self._app,
@@ -104,6 +115,20 @@ class Jobs:
             await asyncio.sleep(0.5)
             await self._recover_when_back()
 
+    def _wake_later(self, preview_id: int) -> None:
+        """A new job after a while, instead of a retry: a retry keeps its lock and its turn."""
+
+        async def later() -> None:
+            await asyncio.sleep(_TRY_AGAIN)
+            try:
+                await self.wake(preview_id)
+            except Unavailable:
+                self._wake_later(preview_id)
+
+        task = asyncio.create_task(later())
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
     async def _recover_when_back(self) -> None:
         while True:
             try:
@@ -119,6 +144,10 @@ class Jobs:
         await self._app.job_manager.delete_old_jobs(
             nb_hours=1, include_failed=True, include_cancelled=True, include_aborted=True
         )
+
+
+def _lock(preview_id: int) -> str:
+    return f"preview:{preview_id}"
 
 
 class _Worker(Worker):

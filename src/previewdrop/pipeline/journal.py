@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.preview import StageName, StageState
 from previewdrop.domain.secret import Redactor, Secret
+
+log = logging.getLogger(__name__)
 
 TAIL_LINES = 20
 _LONGEST_LINE = 8192
@@ -134,11 +137,14 @@ class Journal:
             stages = [stage.as_json() for stage in self._stages]
             try:
                 await self._recorder.record(self._deployment_id, stages, [*self._notes], lines)
-            except Unavailable:
+            except Unavailable as error:
+                log.warning("journal %s: %s", self._deployment_id, error.message)
                 self._lines = lines + self._lines
                 if self._closed:
                     return
                 await asyncio.sleep(1)
                 self._dirty.set()
+            except Exception:
+                log.exception("journal %s lost %s lines", self._deployment_id, len(lines))
             if self._closed and not self._lines and not self._dirty.is_set():
                 return

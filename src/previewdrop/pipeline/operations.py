@@ -10,9 +10,9 @@ from previewdrop.domain.secret import Redactor, Secret
 from previewdrop.domain.spec import Process
 from previewdrop.drivers.base import Handle
 from previewdrop.pipeline.deploying import Workshop
-from previewdrop.pipeline.environment import known_secrets
+from previewdrop.pipeline.holdings import passwords
 from previewdrop.pipeline.jobs import Jobs
-from previewdrop.pipeline.revive import run_of
+from previewdrop.pipeline.revive import detected_of, run_of
 from previewdrop.store.previews import PreviewRow
 
 RESOLVE_WITHIN = 30.0
@@ -90,7 +90,7 @@ class LiveOperations:
         self._stop()
 
     async def _handle(self, row: PreviewRow) -> Handle:
-        if row.preview.live is not None:
+        if row.preview.live is not None and row.preview.present:
             deployment = await self._shop.store.deployments.get(row.preview.live)
             if deployment.handle is not None:
                 return deployment.handle
@@ -99,7 +99,10 @@ class LiveOperations:
         )
 
     async def _secrets(self, row: PreviewRow) -> list[Secret]:
-        return known_secrets(self._shop, row, await self._shop.store.variables.of(row.project.id))
+        """What the app was given, even if it has been changed since."""
+        deployment = await self._shop.store.deployments.get(row.preview.live or 0)
+        recipe = detected_of(self._shop, row, deployment).recipe
+        return [*passwords(self._shop, row), *recipe.secrets]
 
 
 async def _exit_code(task: asyncio.Future[int], timeout: float) -> int:

@@ -163,8 +163,8 @@ class Reconciler:
 
     async def _abandon(self, deployments: tuple[int, ...]) -> None:
         for number in deployments:
-            await self._shop.store.deployments.cancelled(number, INTERRUPTED)
             await clear(self._shop, await self._shop.store.deployments.get(number))
+            await self._shop.store.deployments.cancelled(number, INTERRUPTED)
 
     async def _restart(self, row: PreviewRow, deployment_id: int) -> bool:
         """Starts the live deployment again; if it does not come back, the watch tries later."""
@@ -177,7 +177,6 @@ class Reconciler:
             await self._shop.store.previews.wait(row.preview.id, sentence)
             self._watch.try_later(row.preview.id, deployment_id)
             return False
-        await self._shop.store.previews.wait(row.preview.id, None)
         return True
 
     async def _reroute(self, row: PreviewRow, deployment_id: int) -> None:
@@ -205,6 +204,8 @@ class Reconciler:
         """Watches over what serves from now on."""
         if row.preview.live is None or not row.preview.present:
             return
+        if row.preview.waiting is not None:
+            await self._shop.store.previews.wait(row.preview.id, None)
         deployment = await self._shop.store.deployments.get(row.preview.live)
         if deployment.handle is not None:
             self._watch.over(row.preview.id, deployment.id, deployment.handle)

@@ -140,9 +140,9 @@ class Deployments:
         """Keeps the title of the commit."""
         await self._set(deployment_id, title=title)
 
-    async def made(self, deployment_id: int, made: Json) -> None:
-        """Keeps what the stages found and made, as JSON."""
-        await self._set(deployment_id, made=made)
+    async def made(self, deployment_id: int, made: Json, recipe: bytes) -> None:
+        """Keeps what the stages found and made, as JSON, and the encrypted recipe of its env."""
+        await self._set(deployment_id, made=made, recipe=recipe)
 
     async def record(
         self,

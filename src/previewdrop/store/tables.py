@@ -118,6 +118,7 @@ class Deployment(Base):
     stages: Mapped[list[Json]] = mapped_column(server_default="[]")
     notes: Mapped[list[str]] = mapped_column(server_default="[]")
     made: Mapped[Json] = mapped_column(server_default="{}")
+    recipe: Mapped[bytes | None]
     handle: Mapped[Json | None]
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

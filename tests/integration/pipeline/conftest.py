@@ -115,7 +115,7 @@ async def plant(
         MemoryEdge(),
     )
     checkouts = Checkouts(home.mirrors, home.checkouts, 10_000_000)
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncHTTPTransport(trust_env=False) as http:
         shop = Workshop(home, settings, store, Drivers(*drivers), checkouts, http)
         await store.projects.add("shop", str(healthy_repository), {})
         plant = Plant(shop, healthy_repository, *drivers)

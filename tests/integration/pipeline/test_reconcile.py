@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from repositories import commit
 
+from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.preview import DeploymentState, PreviewState
+from previewdrop.domain.secret import Secret
+from previewdrop.domain.spec import Route
 from previewdrop.drivers.memory import Misbehaviour, Script
+from previewdrop.store.variables import StoredVariable
+from repositories import commit
 
 from .conftest import Plant
 
@@ -110,7 +114,7 @@ async def test_a_removal_that_failed_halfway_is_done_again(plant: Plant, driver:
     row = await plant.deploy()
     await plant.shop.store.previews.unwant(row.preview.id)
     getattr(plant, driver).misbehave(Misbehaviour.UNAVAILABLE, call="remove", times=1)
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(Unavailable):
         await plant.reconciler.reconcile(row.preview.id)
     await plant.reconciler.reconcile(row.preview.id)
     assert plant.database.databases == {}
@@ -237,3 +241,58 @@ async def test_a_preview_that_never_deployed_can_be_removed(plant: Plant) -> Non
     await plant.shop.store.previews.unwant(preview_id)
     await plant.reconciler.reconcile(preview_id)
     assert (await plant.row(preview_id)).preview.state == PreviewState.REMOVED
+
+
+async def test_what_is_started_again_never_reads_the_checkout(plant: Plant) -> None:
+    commit(plant.repository, {".env.preview": "GREETING=hello\n"})
+    row = await plant.deploy()
+    assert row.preview.live is not None
+    folder = plant.shop.folder(row.preview.live)
+    (folder / ".env.preview").unlink()
+    (folder / ".env.preview").symlink_to(plant.shop.home.key_file)
+    await plant.runtime.crash(row.preview.live)
+    await plant.reconciler.reconcile(row.preview.id)
+    environment = plant.runtime.runs[row.preview.live].spec.environment
+    assert environment["GREETING"] == "hello"
+    assert plant.shop.home.key_file.read_text().strip() not in str(environment)
+
+
+async def test_a_variable_that_changed_counts_from_the_next_deployment_on(plant: Plant) -> None:
+    row = await plant.deploy()
+    assert row.preview.live is not None
+    variable = StoredVariable("GREETING", Secret("hello"), secret=False)
+    await plant.shop.store.variables.put(row.project.id, [variable])
+    await plant.runtime.crash(row.preview.live)
+    await plant.reconciler.reconcile(row.preview.id)
+    assert "GREETING" not in plant.runtime.runs[row.preview.live].spec.environment
+    await plant.shop.store.previews.ask_again(row.preview.id)
+    await plant.reconciler.reconcile(row.preview.id)
+    live = (await plant.row(row.preview.id)).preview.live
+    assert live is not None
+    assert plant.runtime.runs[live].spec.environment["GREETING"] == "hello"
+
+
+async def test_an_interrupted_switch_is_taken_back_before_anything_else(plant: Plant) -> None:
+    row = await plant.deploy()
+    before = plant.edge.routes["main.shop.localhost"]
+    plant.edge.routes["main.shop.localhost"] = Route("main.shop.localhost", "127.0.0.1:1")
+    commit(plant.repository, {"note.txt": "next"})
+    plant.builder.misbehave(Misbehaviour.SLOW)
+    await plant.want()
+    running = asyncio.create_task(plant.reconciler.reconcile(row.preview.id))
+    await plant.builder.reached()
+    assert plant.edge.routes["main.shop.localhost"] == before
+    plant.builder.behave()
+    await running
+
+
+async def test_a_database_that_is_wanted_no_more_goes_once_nothing_uses_it(plant: Plant) -> None:
+    await plant.deploy()
+    commit(plant.repository, {"previewdrop.toml": '[database]\nisolation = "none"\n'})
+    plant.runtime.misbehave(Misbehaviour.EXITS, times=1)
+    await plant.deploy()
+    assert "shop_main" in plant.database.databases
+    commit(plant.repository, {"note.txt": "works"})
+    row = await plant.deploy()
+    assert plant.database.databases == {}
+    assert row.preview.database is None

@@ -16,7 +16,7 @@ async def build(work: Deploying, found: Detected) -> Artifact:
         facts=found.facts,
         python=found.config.python or found.facts.dependencies.python,
         timeout=work.shop.settings.build_timeout,
-        secrets=tuple((v.name, v.value) for v in work.variables if v.name.startswith("UV_")),
+        secrets=found.recipe.build_secrets,
     )
     builder = work.shop.drivers.builder
     async with work.journal.stage(StageName.BUILD) as stage:

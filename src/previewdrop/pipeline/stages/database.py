@@ -21,7 +21,6 @@ async def database(work: Deploying, found: Detected) -> Endpoint | None:
         wanted = wanted_database(work.shop, work.row, found.config)
         if wanted is None:
             stage.state, stage.note = StageState.SKIPPED, 'isolation = "none"'
-            await patiently(lambda: _remove_former(work, None), stage.log)
             return None
         return await patiently(lambda: _bring_about(work, found, wanted, stage), stage.log)
 
@@ -64,8 +63,8 @@ async def _unusable(work: Deploying, found: Detected, wanted: DatabaseSpec) -> s
     return f"it was at revision {names}, which this commit does not know"
 
 
-async def _remove_former(work: Deploying, wanted: DatabaseSpec | None) -> None:
+async def _remove_former(work: Deploying, wanted: DatabaseSpec) -> None:
     """Takes away a database of the other kind of isolation, if the project changed it."""
     former = held_database(work.shop, work.row)
-    if former and (wanted is None or former.name != wanted.name):
+    if former and former.name != wanted.name:
         await work.shop.drivers.database.remove(former)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+from previewdrop.config.project import ProjectConfig
 from previewdrop.config.project_file import merge, read
 from previewdrop.domain.preview import StageName
 from previewdrop.pipeline.deploying import Deploying, Detected
-from previewdrop.pipeline.environment import check_environment
+from previewdrop.pipeline.environment import Release, check_environment
+from previewdrop.pipeline.recipe import read_recipe
 from previewdrop.source.detect import detect as find_app
+
+ENTRYPOINT = "bin/preview-entrypoint.sh"
 
 
 async def detect(work: Deploying) -> Detected:
@@ -25,6 +30,16 @@ async def detect(work: Deploying) -> Detected:
             stage.log(warning)
             work.journal.note(warning)
         stage.note = facts.app.import_string
-        found = Detected(facts, config)
-        check_environment(work.shop, work.row, work.folder, found, work.variables, work.commit)
+        recipe = await asyncio.to_thread(
+            read_recipe, work.folder, config, facts.root, work.row, work.variables
+        )
+        found = Detected(facts, _with_entrypoint(config, work.folder, facts.root), recipe)
+        check_environment(work.shop, Release(work.row, work.deployment_id, work.commit, found))
         return found
+
+
+def _with_entrypoint(config: ProjectConfig, folder: Path, root: str) -> ProjectConfig:
+    """Without a post-deploy command of its own, a repository's entrypoint script is it."""
+    if config.post_deploy is not None or not (folder / root / ENTRYPOINT).is_file():
+        return config
+    return config.model_copy(update={"post_deploy": f"bash {ENTRYPOINT}"})

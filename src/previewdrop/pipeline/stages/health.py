@@ -7,9 +7,9 @@ import time
 from http import HTTPStatus
 
 import httpx2
-from previewdrop.domain.hints import Context, hint
 
 from previewdrop.domain.errors import StageFailed
+from previewdrop.domain.hints import Context, hint
 from previewdrop.domain.preview import StageName
 from previewdrop.domain.spec import RunSpec
 from previewdrop.drivers.base import Handle, ObservedProcess
@@ -66,9 +66,9 @@ async def _poll(shop: Workshop, path: str, run: RunSpec, handle: Handle, seen: U
     began = time.monotonic()
     while True:
         try:
-            answer = await shop.http.get(base + path, headers=headers, timeout=_ANSWER_WITHIN)
-            seen.status, seen.reason = answer.status_code, f"HTTP {answer.status_code}"
-            if answer.status_code == HTTPStatus.OK:
+            seen.status = await _status(shop.http, base + path, headers)
+            seen.reason = f"HTTP {seen.status}"
+            if seen.status == HTTPStatus.OK:
                 return
         except httpx2.TimeoutException:
             seen.status, seen.reason = None, f"no answer within {_ANSWER_WITHIN:g} s"
@@ -78,6 +78,16 @@ async def _poll(shop: Workshop, path: str, run: RunSpec, handle: Handle, seen: U
             seen.status, seen.reason = None, f"{type(error).__name__}: {error}"
         eager = time.monotonic() - began < _EAGER_FOR and seen.status is None
         await asyncio.sleep(_EAGER if eager else _CALM)
+
+
+async def _status(http: httpx2.AsyncBaseTransport, url: str, headers: dict[str, str]) -> int:
+    """The status alone: the body is never read, no redirect followed and no cookie kept."""
+    limits = {"timeout": httpx2.Timeout(_ANSWER_WITHIN).as_dict()}
+    answer = await http.handle_async_request(
+        httpx2.Request("GET", url, headers=headers, extensions=limits)
+    )
+    await answer.aclose()
+    return answer.status_code
 
 
 async def _failure(

@@ -11,7 +11,7 @@ from previewdrop.pipeline.stages.command import run_command
 async def release(work: Deploying, found: Detected, run: RunSpec) -> None:
     """Runs the release command, if the project has one."""
     command = found.config.release
-    if command is None:
+    if not command:
         return
     async with work.journal.stage(StageName.RELEASE) as stage:
         await run_command(work, run, stage, command, work.shop.settings.release_timeout)

@@ -79,6 +79,7 @@ def upgrade() -> None:
         sa.Column("stages", JSONB, nullable=False, server_default="[]"),
         sa.Column("notes", JSONB, nullable=False, server_default="[]"),
         sa.Column("made", JSONB, nullable=False, server_default="{}"),
+        sa.Column("recipe", sa.LargeBinary),
         sa.Column("handle", JSONB),
         sa.Column("job_id", sa.BigInteger),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
