@@ -10,6 +10,7 @@ from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import CacheSpec, DatabaseSpec
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.store.previews import PreviewRow
+from previewdrop.store.tables import Deployment
 
 
 def wanted_database(shop: Workshop, row: PreviewRow, config: ProjectConfig) -> DatabaseSpec | None:
@@ -49,6 +50,14 @@ def database_as_json(spec: DatabaseSpec) -> dict[str, Any]:
 def cache_spec(shop: Workshop, row: PreviewRow, number: int) -> CacheSpec:
     names = shop.names(row)
     return CacheSpec(names.identifier, shop.password(names, "cache"), number)
+
+
+async def drop_unwanted_database(shop: Workshop, row: PreviewRow, live: Deployment) -> None:
+    """Drops a database that the live deployment wants no more, now that nothing else uses it."""
+    held = held_database(shop, row)
+    if held is not None and live.made["config"]["database"]["isolation"] == "none":
+        await shop.drivers.database.remove(held)
+        await shop.store.previews.hold_database(row.preview.id, None, row.preview.reset_wanted)
 
 
 def passwords(shop: Workshop, row: PreviewRow) -> list[Secret]:

@@ -64,15 +64,19 @@ class Jobs:
             raise Unavailable("The job queue does not answer.") from error
 
     async def supersede(self, preview_id: int) -> None:
-        """Wakes a preview, and aborts what its job does unless that is what is wanted now."""
-        await self.wake(preview_id)
-        row = await self._store.previews.by_id(preview_id)
-        under_way = await self._store.deployments.under_way(preview_id)
-        if any(one.generation >= row.preview.generation for one in under_way):
-            return
+        """Wakes a preview, and aborts what its job does unless that is what is wanted now.
+
+        Only a job that ran before: aborting the one that was just woken would lose the request.
+        """
         manager = self._app.job_manager
         try:
-            for job in await manager.list_jobs_async(lock=_lock(preview_id), status=_DOING):
+            running = await manager.list_jobs_async(lock=_lock(preview_id), status=_DOING)
+            await self.wake(preview_id)
+            row = await self._store.previews.by_id(preview_id)
+            under_way = await self._store.deployments.under_way(preview_id)
+            if any(one.generation >= row.preview.generation for one in under_way):
+                return
+            for job in running:
                 if job.id is not None:
                     await manager.cancel_job_by_id_async(job.id, abort=True)
         except ConnectorException as error:

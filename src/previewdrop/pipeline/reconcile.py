@@ -27,6 +27,7 @@ from previewdrop.domain.spec import Route
 from previewdrop.pipeline.attempt import INTERRUPTED, attempt, clear
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.drain import Drains
+from previewdrop.pipeline.holdings import drop_unwanted_database
 from previewdrop.pipeline.remove import remove
 from previewdrop.pipeline.revive import revive
 from previewdrop.pipeline.watch import Watch
@@ -156,6 +157,8 @@ class Reconciler:
             return
         await attempt(self._shop, row, deployment)
         ended = await self._shop.store.deployments.get(deployment.id)
+        if ended.state == DeploymentState.READY:
+            await drop_unwanted_database(self._shop, row, ended)
         if ended.state == DeploymentState.READY and former is not None:
             self._drains.begin(row.preview.id, await self._shop.store.deployments.get(former))
         if ended.state != DeploymentState.READY and former is None:

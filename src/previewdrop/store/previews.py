@@ -131,7 +131,7 @@ class Previews:
                 preview.cache_number = number
             return preview.cache_number or 0
 
-    async def hold_database(self, preview_id: int, database: Json, reset_done: int) -> None:
+    async def hold_database(self, preview_id: int, database: Json | None, reset_done: int) -> None:
         """Records the database that exists now, and up to which reset it is fresh."""
         await self._set(preview_id, database=database, reset_done=reset_done)
 

@@ -277,12 +277,12 @@ async def test_an_interrupted_switch_is_taken_back_before_anything_else(plant: P
     before = plant.edge.routes["main.shop.localhost"]
     plant.edge.routes["main.shop.localhost"] = Route("main.shop.localhost", "127.0.0.1:1")
     commit(plant.repository, {"note.txt": "next"})
-    plant.builder.misbehave(Misbehaviour.SLOW)
+    plant.runtime.misbehave(Misbehaviour.SLOW)
     await plant.want()
     running = asyncio.create_task(plant.reconciler.reconcile(row.preview.id))
-    await plant.builder.reached()
+    await plant.runtime.reached()
     assert plant.edge.routes["main.shop.localhost"] == before
-    plant.builder.behave()
+    plant.runtime.behave()
     await running
 
 
