@@ -41,7 +41,9 @@ def shutdown() -> None:
     from previewdrop.cli import client, launch, screen
 
     home = address.home()
-    pid = address.recorded_pid(home)
+    # Read before it is asked: the server takes its record away as the first thing.
+    where = address.find_address(home)
+    pid = address.recorded_pid(home) if where and where.local else None
     api = client.connect()
     terminal = screen.console()
     try:
@@ -50,6 +52,5 @@ def shutdown() -> None:
         typer.echo("No PreviewDrop server is running.")
         return
     with screen.spinner(terminal, "Stopping previews and services."):
-        where = address.find_address(home)
-        launch.wait_until_gone(api, home, pid if where and where.local else None)
+        launch.wait_until_gone(api, home, pid)
     typer.echo("The server has stopped. Data is kept.")
