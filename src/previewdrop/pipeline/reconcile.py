@@ -49,7 +49,7 @@ class Reconciler:
         self._shop = shop
         self._wake = wake
         self._drains = Drains(shop)
-        self._watch = Watch(shop.drivers.runtime, wake)
+        self._watch = Watch(shop.drivers.runtime, shop.drivers.edge, wake)
         self._running = 0
         self._open = asyncio.Event()
         self._open.set()
@@ -211,7 +211,9 @@ class Reconciler:
             await self._shop.store.previews.wait(row.preview.id, None)
         deployment = await self._shop.store.deployments.get(row.preview.live)
         if deployment.handle is not None:
-            self._watch.over(row.preview.id, deployment.id, deployment.handle)
+            self._watch.over(
+                row.preview.id, deployment.id, deployment.handle, self._shop.names(row).host
+            )
 
     async def _wake_waiting(self, row: PreviewRow) -> None:
         for preview_id in await self._shop.store.previews.waiting(row.project.id):

@@ -8,9 +8,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from previewdrop.drivers.base import Handle, Runtime
+from previewdrop.domain.errors import PreviewDropError
+from previewdrop.domain.spec import Route
+from previewdrop.drivers.base import Edge, Handle, Runtime
 
 log = logging.getLogger(__name__)
+
+NOWHERE = "127.0.0.1:1"
+"""Where requests go while an app is down: no preview can listen there, as on the port it left."""
 
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
@@ -20,16 +25,19 @@ _FORGET_AFTER = 600.0
 class Watch:
     """One task a live deployment. An app that ends again and again is started ever later."""
 
-    def __init__(self, runtime: Runtime, wake: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(
+        self, runtime: Runtime, edge: Edge, wake: Callable[[int], Awaitable[None]]
+    ) -> None:
         self._runtime = runtime
+        self._edge = edge
         self._wake = wake
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ends: dict[int, deque[float]] = {}
 
-    def over(self, preview_id: int, deployment_id: int, handle: Handle) -> None:
+    def over(self, preview_id: int, deployment_id: int, handle: Handle, host: str) -> None:
         """Watches over a deployment from now on; once is enough."""
         if deployment_id not in self._tasks:
-            self._begin(deployment_id, self._wait(preview_id, deployment_id, handle))
+            self._begin(deployment_id, self._wait(preview_id, deployment_id, handle, host))
 
     def try_later(self, preview_id: int, deployment_id: int) -> None:
         """Reconciles the preview again after a while, longer each time."""
@@ -64,9 +72,13 @@ class Watch:
 
         task.add_done_callback(ended)
 
-    async def _wait(self, preview_id: int, deployment_id: int, handle: Handle) -> None:
+    async def _wait(self, preview_id: int, deployment_id: int, handle: Handle, host: str) -> None:
         process = await self._runtime.wait(handle)
         log.warning("the app of deployment %s ended: %s", deployment_id, process)
+        try:
+            await self._edge.ensure(Route(host, NOWHERE))
+        except PreviewDropError as error:
+            log.warning("%s is still routed to a port that is free now: %s", host, error)
         await self._later(preview_id, deployment_id)
 
     async def _later(self, preview_id: int, deployment_id: int) -> None:

@@ -11,6 +11,7 @@ from previewdrop.domain.preview import DeploymentState, PreviewState
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import Route
 from previewdrop.drivers.memory import Misbehaviour, Script
+from previewdrop.pipeline.watch import NOWHERE
 from previewdrop.store.variables import StoredVariable
 from repositories import commit
 
@@ -296,3 +297,32 @@ async def test_a_database_that_is_wanted_no_more_goes_once_nothing_uses_it(plant
     row = await plant.deploy()
     assert plant.database.databases == {}
     assert row.preview.database is None
+
+
+async def test_an_app_that_ended_leaves_nobody_at_its_port(plant: Plant) -> None:
+    row = await plant.deploy()
+    assert row.preview.live is not None
+    await plant.runtime.crash(row.preview.live)
+    async with asyncio.timeout(10):
+        while plant.edge.routes["main.shop.localhost"].upstream != NOWHERE:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_a_stranger_on_the_port_is_not_the_app(plant: Plant) -> None:
+    plant.runtime.misbehave(Misbehaviour.NEVER_READY, times=1)
+    port = plant.runtime.choose_port(3000)
+    plant.runtime.choose_port = lambda configured: port  # type: ignore[method-assign]
+    stranger = await asyncio.start_server(_answer_ok, "127.0.0.1", port)
+    async with stranger:
+        row = await plant.deploy()
+    error = (await plant.latest(row.preview.id)).error
+    assert row.preview.state == PreviewState.FAILED
+    assert error is not None
+    assert f"another process answers on port {port}" in error["message"]
+
+
+async def _answer_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    await writer.drain()
+    writer.close()

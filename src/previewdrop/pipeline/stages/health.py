@@ -69,7 +69,9 @@ async def _poll(shop: Workshop, path: str, run: RunSpec, handle: Handle, seen: U
             seen.status = await _status(shop.http, base + path, headers)
             seen.reason = f"HTTP {seen.status}"
             if seen.status == HTTPStatus.OK:
-                return
+                if await _is_its_own(shop, run, handle):
+                    return
+                seen.status, seen.reason = None, f"another process answers on port {run.port}"
         except httpx2.TimeoutException:
             seen.status, seen.reason = None, f"no answer within {_ANSWER_WITHIN:g} s"
         except httpx2.ConnectError:
@@ -88,6 +90,12 @@ async def _status(http: httpx2.AsyncBaseTransport, url: str, headers: dict[str, 
     )
     await answer.aclose()
     return answer.status_code
+
+
+async def _is_its_own(shop: Workshop, run: RunSpec, handle: Handle) -> bool:
+    """Whether the app itself listens there: on a shared loopback others could have been faster."""
+    listening = await shop.drivers.runtime.listening(handle)
+    return any(address.endswith(f":{run.port}") for address in listening.addresses)
 
 
 async def _failure(
