@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 import valkey.asyncio
@@ -20,10 +21,17 @@ async def database_of(server: Server, preview: Json) -> AsyncGenerator[psycopg.A
 
 
 @asynccontextmanager
-async def cache_of(server: Server, preview: Json) -> AsyncGenerator[valkey.asyncio.Valkey]:
+async def cache_of(server: Server, preview: Json) -> AsyncGenerator[Any]:
     """A client as the preview's own user."""
     url = (await server.get(preview_path(preview["name"]) + "/connection"))["redis_url"]
-    client = valkey.asyncio.Valkey.from_url(url)
+    async with cache_at(url) as client:
+        yield client
+
+
+@asynccontextmanager
+async def cache_at(url: str) -> AsyncGenerator[Any]:
+    """A client that answers bytes; the library's types are not strict enough to be used here."""
+    client: Any = valkey.asyncio.Valkey.from_url(url)
     yield client
     await client.aclose()
 

@@ -91,6 +91,8 @@ class Server:
 
     async def start(self) -> None:
         """Returns when the server answers and its events are followed."""
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait, 60)
         with self.output.open("ab") as output:
             self._process = self.spawn("serve", output=output)
         deadline = time.monotonic() + _STARTS_WITHIN
@@ -230,7 +232,7 @@ class Server:
             **more,
         )
 
-    async def read(self, preview: Json, path: str, **query: str) -> Any:
+    async def read(self, preview: Json, path: str, /, **query: str) -> Any:
         """The JSON that the app answers."""
         response = await self.visit(preview, path, params=query)
         assert response.status_code == 200, response.text
@@ -257,14 +259,18 @@ class Server:
                 found[int(folder.name)] = command.replace("\0", " ").strip()
         return found
 
+    def groups(self, deployment: int | str = "*") -> list[str]:
+        """Control groups of this server's previews."""
+        name = f"previewdrop-{self.home.installation}-{deployment}"
+        return [str(path) for path in Path("/sys/fs/cgroup").rglob(name)]
+
     def left_of(self, deployment: int) -> list[str]:
         """What the machine still holds of a deployment: nothing, once it failed or was replaced."""
         folders = (self.home.checkouts / str(deployment), self.home.runs / str(deployment))
-        groups = Path("/sys/fs/cgroup").rglob(f"previewdrop-{self.home.installation}-{deployment}")
         return [
             *(f"process {pid}: {command}" for pid, command in self.processes(deployment).items()),
             *(str(path) for path in folders if path.exists()),
-            *(str(path) for path in groups),
+            *self.groups(deployment),
         ]
 
     def admin_url(self, service: str) -> str:
