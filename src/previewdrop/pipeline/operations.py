@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
+from previewdrop.config.project import ProjectConfig
 from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.secret import Redactor, Secret
 from previewdrop.domain.spec import Process
@@ -39,6 +40,19 @@ class LiveOperations:
         if commit is not None:
             return (await checkouts.commit(source, commit, timeout=RESOLVE_WITHIN)).sha
         return (await checkouts.resolve(source, branch, timeout=RESOLVE_WITHIN)).sha
+
+    async def concerned(self, row: PreviewRow, commit: str) -> bool:
+        """Whether a push of `commit` should deploy: not if it touches nothing that is watched."""
+        if row.preview.live is None or not row.preview.present:
+            return True
+        live = await self._shop.store.deployments.get(row.preview.live)
+        config = ProjectConfig.model_validate(live.made["config"])
+        if not config.watch or commit == live.commit:
+            return True
+        source, checkouts = row.project.source, self._shop.checkouts
+        for sha in (live.commit, commit):
+            await checkouts.fetch(source, commit=sha, timeout=RESOLVE_WITHIN)
+        return config.concerned_by(await checkouts.changes(source, live.commit, commit))
 
     async def changed(self, preview_id: int) -> None:
         """Something is wanted of a preview: work on it, and abort what is wanted no more."""

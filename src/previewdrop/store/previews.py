@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, select, text, update
+from sqlalchemy import Select, and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from previewdrop.domain.errors import Conflict, NotFound
@@ -72,6 +72,18 @@ class Previews:
             await session.refresh(preview)
             await tell(session, preview.id)
         return preview
+
+    async def existing(self, project: str, branch: str, number: int | None) -> PreviewRow | None:
+        """The preview of a branch or pull request, unless it was removed."""
+        mine = and_(Preview.branch == branch, Preview.number.is_(None))
+        query = _rows().where(
+            Project.name == project,
+            Preview.state != PreviewState.REMOVED,
+            mine if number is None else Preview.number == number,
+        )
+        async with self._database.transaction() as session:
+            found = (await session.execute(query)).first()
+        return PreviewRow(*found) if found else None
 
     async def ask_again(self, preview_id: int, *, fresh_database: bool = False) -> None:
         """Asks for a new deployment of the same commit, on a fresh database if wanted."""

@@ -30,6 +30,10 @@ class Operations(Protocol):
         """The full SHA of a branch's newest commit, or of `commit`; BadSource if there is none."""
         ...
 
+    async def concerned(self, row: PreviewRow, commit: str) -> bool:
+        """Whether a push of `commit` should deploy: not if it touches nothing that is watched."""
+        ...
+
     async def changed(self, preview_id: int) -> None:
         """Something is wanted of a preview: work on it, and abort what is wanted no more."""
         ...

@@ -33,9 +33,15 @@ async def list_of_project(project: str, control: ControlDep) -> list[PreviewView
 
 @router.post("/projects/{project}/previews", status_code=HTTPStatus.ACCEPTED)
 async def want_preview(project: str, body: PreviewRequest, control: ControlDep) -> PreviewView:
-    """Asks for a preview of a branch or pull request; deploys it if it is not live already."""
+    """Asks for a preview of a branch or pull request.
+
+    Deploys unless the commit is live already, or touches nothing that `watch` names.
+    """
     owner = await control.store.projects.named(project)
     commit = await control.operations.resolve(owner.source, body.branch, body.commit)
+    row = await control.store.previews.existing(project, body.branch, body.number)
+    if row is not None and not await control.operations.concerned(row, commit):
+        return await show(control, row)
     preview = await control.store.previews.want(project, body.branch, commit, body.number)
     await control.operations.changed(preview.id)
     return await show_again(control, preview.id)
