@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from previewdrop.store.secrets import SecretBox
-
 from previewdrop.store.database import StateDatabase
 from previewdrop.store.deployments import Deployments
 from previewdrop.store.previews import Previews
 from previewdrop.store.projects import Projects
+from previewdrop.store.secrets import SecretBox
 from previewdrop.store.variables import Variables
 
 

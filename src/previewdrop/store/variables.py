@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from previewdrop.store.secrets import SecretBox
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from previewdrop.domain.secret import Secret
 from previewdrop.store.database import StateDatabase
+from previewdrop.store.secrets import SecretBox
 from previewdrop.store.tables import Variable
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from previewdrop.domain.hints import Context, hint
-
 from previewdrop.domain.errors import StageFailed
+from previewdrop.domain.hints import Context, hint
 from previewdrop.domain.spec import Process, RunSpec
 from previewdrop.pipeline.deploying import Deploying
 from previewdrop.pipeline.journal import Stage
