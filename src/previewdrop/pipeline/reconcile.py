@@ -160,6 +160,7 @@ class Reconciler:
         if ended.state == DeploymentState.READY:
             await drop_unwanted_database(self._shop, row, ended)
         if ended.state == DeploymentState.READY and former is not None:
+            self._watch.forget(former)
             self._drains.begin(row.preview.id, await self._shop.store.deployments.get(former))
         if ended.state != DeploymentState.READY and former is None:
             await self._wake_waiting(row)

@@ -76,7 +76,9 @@ class Watch:
         process = await self._runtime.wait(handle)
         log.warning("the app of deployment %s ended: %s", deployment_id, process)
         try:
-            await self._edge.ensure(Route(host, NOWHERE))
+            route = await self._edge.observe(host)
+            if route is not None and route.upstream == handle["upstream"]:
+                await self._edge.ensure(Route(host, NOWHERE))
         except PreviewDropError as error:
             log.warning("%s is still routed to a port that is free now: %s", host, error)
         await self._later(preview_id, deployment_id)
