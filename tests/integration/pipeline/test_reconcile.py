@@ -308,6 +308,19 @@ async def test_an_app_that_ended_leaves_nobody_at_its_port(plant: Plant) -> None
             await asyncio.sleep(0)
 
 
+async def test_a_replaced_app_that_ends_takes_no_route_with_it(plant: Plant) -> None:
+    former = (await plant.deploy()).preview.live
+    assert former is not None
+    commit(plant.repository, {"main.py": _app(2)})
+    row = await plant.deploy()
+    while former in plant.runtime.runs:
+        await asyncio.sleep(0)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    latest = await plant.latest(row.preview.id)
+    assert plant.edge.routes["main.shop.localhost"].upstream == latest.handle["upstream"]
+
+
 async def test_a_stranger_on_the_port_is_not_the_app(plant: Plant) -> None:
     plant.runtime.misbehave(Misbehaviour.NEVER_READY, times=1)
     port = plant.runtime.choose_port(3000)
@@ -326,3 +339,13 @@ async def _answer_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
     await writer.drain()
     writer.close()
+
+
+async def test_a_drained_deployment_does_not_take_the_route_along(plant: Plant) -> None:
+    await plant.deploy()
+    commit(plant.repository, {"note.txt": "next"})
+    row = await plant.deploy()
+    await plant.reconciler.close()
+    handle = (await plant.latest(row.preview.id)).handle
+    assert handle is not None
+    assert plant.edge.routes["main.shop.localhost"].upstream == handle["upstream"]
