@@ -12,7 +12,7 @@ from previewdrop.cli import client, screen, tables
 from previewdrop.cli.client import Api, project_path
 from previewdrop.cli.options import Json, print_json
 from previewdrop.cli.options import Project as ProjectOption
-from previewdrop.cli.repository import is_url, read_repository
+from previewdrop.cli.repository import is_url, read_repository, repository_at
 from previewdrop.cli.settings import assignments
 from previewdrop.cli.target import the_project
 from previewdrop.cli.views import Project
@@ -43,8 +43,8 @@ def add(
       previewdrop project add
       previewdrop project add https://github.com/acme/shop --name shop root=backend
     """
-    where = source if is_url(source) else read_repository(source).source
-    body = {"source": where, "name": name, "settings": assignments(settings or [])}
+    where = repository_at(source) if is_url(source) else read_repository(source)
+    body = {"source": where.address, "name": name, "settings": assignments(settings or [])}
     project: Project = client.connect().post("/api/v1/projects", body)
     if json:
         print_json(project)

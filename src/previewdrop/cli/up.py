@@ -87,7 +87,7 @@ def find_project(api: Api, repository: Repository | None, name: str | None) -> P
     found = _of_source(api, repository)
     if not found:
         try:
-            added: Project = api.post("/api/v1/projects", {"source": repository.source})
+            added: Project = api.post("/api/v1/projects", {"source": repository.address})
         except Conflict:
             # Another `up` may have added it since we looked; any other project keeps its name.
             found = _of_source(api, repository)
@@ -98,7 +98,7 @@ def find_project(api: Api, repository: Repository | None, name: str | None) -> P
     if len(found) > 1:
         names = ", ".join(project["name"] for project in found)
         raise WrongUsage(f"{repository.source} is several projects.", f"Use --project: {names}.")
-    return found[0]
+    return _logged_in(api, found[0], repository)
 
 
 def _named(api: Api, repository: Repository | None, name: str) -> Project:
@@ -106,15 +106,25 @@ def _named(api: Api, repository: Repository | None, name: str) -> Project:
         project: Project = api.get(project_path(name))
     except NotFound:
         repository = repository or read_repository(".")
-        body = {"source": repository.source, "name": name}
+        body = {"source": repository.address, "name": name}
         added: Project = api.post("/api/v1/projects", body)
         return added
-    if repository and project["source"] != repository.source:
+    if repository is None:
+        return project
+    if name not in [each["name"] for each in _of_source(api, repository)]:
         raise WrongUsage(
             f"The project {name} is {project['source']}, not {repository.source}.",
             "Give another name with --project.",
         )
-    return project
+    return _logged_in(api, project, repository)
+
+
+def _logged_in(api: Api, project: Project, repository: Repository) -> Project:
+    """The project, with the user name and password of the URL that was given, if any."""
+    if repository.login is None:
+        return project
+    changed: Project = api.patch(project_path(project["name"]), {"source": repository.address})
+    return changed
 
 
 def _of_source(api: Api, repository: Repository) -> list[Project]:

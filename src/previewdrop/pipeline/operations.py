@@ -15,6 +15,7 @@ from previewdrop.pipeline.holdings import passwords
 from previewdrop.pipeline.jobs import Jobs
 from previewdrop.pipeline.revive import detected_of, run_of
 from previewdrop.store.previews import PreviewRow
+from previewdrop.store.tables import Project
 
 RESOLVE_WITHIN = 30.0
 
@@ -34,12 +35,15 @@ class LiveOperations:
         self._services = services
         self._stop = stop
 
-    async def resolve(self, source: str, branch: str, commit: str | None) -> str:
+    async def resolve(self, project: Project, branch: str, commit: str | None) -> str:
         """The full SHA of a branch's newest commit, or of `commit`."""
-        checkouts = self._shop.checkouts
-        if commit is not None:
-            return (await checkouts.commit(source, commit, timeout=RESOLVE_WITHIN)).sha
-        return (await checkouts.resolve(source, branch, timeout=RESOLVE_WITHIN)).sha
+        checkouts, login = self._shop.checkouts, self._shop.store.projects.login(project)
+        look = (
+            checkouts.resolve(project.source, branch, timeout=RESOLVE_WITHIN, credentials=login)
+            if commit is None
+            else checkouts.commit(project.source, commit, timeout=RESOLVE_WITHIN, credentials=login)
+        )
+        return (await look).sha
 
     async def concerned(self, row: PreviewRow, commit: str) -> bool:
         """Whether a push of `commit` should deploy: not if it touches nothing that is watched."""
@@ -50,8 +54,9 @@ class LiveOperations:
         if not config.watch or commit == live.commit:
             return True
         source, checkouts = row.project.source, self._shop.checkouts
+        login = self._shop.store.projects.login(row.project)
         for sha in (live.commit, commit):
-            await checkouts.fetch(source, commit=sha, timeout=RESOLVE_WITHIN)
+            await checkouts.fetch(source, commit=sha, timeout=RESOLVE_WITHIN, credentials=login)
         return config.concerned_by(await checkouts.changes(source, live.commit, commit))
 
     async def changed(self, preview_id: int) -> None:

@@ -11,20 +11,31 @@ from sqlalchemy.dialects.postgresql import insert
 
 from previewdrop.domain.errors import Conflict, NotFound
 from previewdrop.domain.naming import PROJECT_LENGTH
+from previewdrop.domain.secret import Secret
 from previewdrop.store.database import StateDatabase
+from previewdrop.store.secrets import SecretBox
 from previewdrop.store.tables import Preview, Project
 
 
 class Projects:
-    """Every method is one transaction."""
+    """Every method is one transaction. A `source` holds no password; a `login` is one."""
 
-    def __init__(self, database: StateDatabase) -> None:
+    def __init__(self, database: StateDatabase, box: SecretBox) -> None:
         self._database = database
+        self._box = box
 
-    async def add(self, name: str, source: str, settings: Mapping[str, Any]) -> Project:
+    def login(self, project: Project) -> Secret | None:
+        """What the project's repository asks for; ServerError if no key fits."""
+        return None if project.login is None else self._box.decrypt(project.login)
+
+    async def add(
+        self, name: str, source: str, settings: Mapping[str, Any], login: Secret | None = None
+    ) -> Project:
         """A new project; Conflict if the name is taken by another repository."""
         async with self._database.transaction() as session:
-            row = insert(Project).values(name=name, source=source, settings=dict(settings))
+            row = insert(Project).values(
+                name=name, source=source, login=self._sealed(login), settings=dict(settings)
+            )
             created = await session.scalar(row.on_conflict_do_nothing().returning(Project))
             if created:
                 return created
@@ -32,7 +43,9 @@ class Projects:
             f"There is a project {name} already.", "Give this one another name with --project."
         )
 
-    async def add_named_after(self, name: str, source: str, settings: Mapping[str, Any]) -> Project:
+    async def add_named_after(
+        self, name: str, source: str, settings: Mapping[str, Any], login: Secret | None = None
+    ) -> Project:
         """A new project called `name`, or `name-2` and so on where other repositories have it.
 
         Conflict if the repository is a project already.
@@ -46,7 +59,9 @@ class Projects:
                 raise Conflict(f"{source} is a project already.", "See `previewdrop project list`.")
             numbered = (f"{name[: PROJECT_LENGTH - 4]}-{number}" for number in count(2))
             free = next(one for one in chain([name], numbered) if one not in taken)
-            project = Project(name=free, source=source, settings=dict(settings))
+            project = Project(
+                name=free, source=source, login=self._sealed(login), settings=dict(settings)
+            )
             session.add(project)
             await session.flush()
             await session.refresh(project)
@@ -73,9 +88,16 @@ class Projects:
         raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
 
     async def change(
-        self, name: str, settings: Mapping[str, Any], source: str | None = None
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        source: str | None = None,
+        login: Secret | None = None,
     ) -> Project:
-        """Sets settings, takes those back whose value is None, and follows a moved repository."""
+        """Sets settings, takes those back whose value is None, and follows a moved repository.
+
+        With a `source` the login is replaced too, by none if there is none.
+        """
         async with self._database.transaction() as session:
             query = select(Project).where(Project.name == name).with_for_update()
             project = await session.scalar(query)
@@ -83,7 +105,8 @@ class Projects:
                 raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
             merged = {**project.settings, **settings}
             project.settings = {key: value for key, value in merged.items() if value is not None}
-            project.source = source or project.source
+            if source is not None:
+                project.source, project.login = source, self._sealed(login)
         return project
 
     async def forget(self, name: str) -> bool:
@@ -103,3 +126,6 @@ class Projects:
         query = delete(Project).where(~Project.present, ~left.exists()).returning(Project.name)
         async with self._database.transaction() as session:
             return list(await session.scalars(query))
+
+    def _sealed(self, login: Secret | None) -> bytes | None:
+        return None if login is None else self._box.encrypt(login)

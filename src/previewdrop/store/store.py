@@ -16,7 +16,7 @@ class Store:
     def __init__(self, database: StateDatabase, box: SecretBox) -> None:
         self.database = database
         self.box = box
-        self.projects = Projects(database)
+        self.projects = Projects(database, box)
         self.variables = Variables(database, box)
         self.previews = Previews(database)
         self.deployments = Deployments(database)

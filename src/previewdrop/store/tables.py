@@ -26,13 +26,17 @@ class Base(DeclarativeBase):
 
 
 class Project(Base):
-    """A repository. `settings` are the server's, by the dotted names of previewdrop.toml."""
+    """A repository: `source` is its address without a password, `login` that, encrypted.
+
+    `settings` are the server's, by the dotted names of previewdrop.toml.
+    """
 
     __tablename__ = "projects"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     source: Mapped[str]
+    login: Mapped[bytes | None]
     settings: Mapped[Json] = mapped_column(server_default="{}")
     present: Mapped[bool] = mapped_column(server_default="true")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -10,6 +10,7 @@ from previewdrop.config.settings import Settings
 from previewdrop.domain.secret import Secret
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.store import Store
+from previewdrop.store.tables import Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ServerFacts:
 class Operations(Protocol):
     """Looking into running previews, and asking for work."""
 
-    async def resolve(self, source: str, branch: str, commit: str | None) -> str:
+    async def resolve(self, project: Project, branch: str, commit: str | None) -> str:
         """The full SHA of a branch's newest commit, or of `commit`; BadSource if there is none."""
         ...
 

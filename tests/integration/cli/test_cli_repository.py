@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from previewdrop.cli.repository import Repository, is_url, read_repository
+from previewdrop.cli.repository import Repository, is_url, read_repository, repository_at
 from previewdrop.domain.errors import BadSource
+from previewdrop.domain.secret import Secret
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -88,3 +96,62 @@ def test_what_is_a_url() -> None:
     assert is_url("git@github.com:acme/shop.git")
     assert not is_url("../shop")
     assert not is_url("/code/shop")
+
+
+class Closed(SimpleHTTPRequestHandler):
+    """Git's dumb protocol (https://git-scm.com/docs/http-protocol) for bob alone."""
+
+    def do_GET(self) -> None:
+        expected = f"Basic {base64.b64encode(b'bob:hunter2 secret').decode()}"
+        if self.headers["authorization"] == expected:
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def closed(shop: Path, tmp_path: Path) -> Iterator[str]:
+    """`127.0.0.1:port/shop.git`, where only bob is let in."""
+    served = tmp_path / "served"
+    served.mkdir()
+    git(tmp_path, "clone", "--quiet", "--bare", str(shop), str(served / "shop.git"))
+    git(served / "shop.git", "update-server-info")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Closed, directory=str(served)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}/shop.git"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_login_reaches_git_and_no_argument_of_a_command(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = tmp_path / "bin"
+    recording.mkdir()
+    real = shutil.which("git")
+    script = f'#!/bin/sh\necho "$@" >> {tmp_path}/arguments\nexec {real} "$@"\n'
+    (recording / "git").write_text(script)
+    (recording / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{recording}:{os.environ['PATH']}")
+    url = f"http://bob:hunter2%20secret@{closed}"
+    found = read_repository(url)
+    assert found == Repository(f"http://{closed}", "feature/new-auth", login=Secret(url))
+    assert "hunter2" not in repr(found)
+    assert "hunter2" not in (tmp_path / "arguments").read_text()
+    assert read_repository(f"http://{closed}").branch is None
+
+
+def test_what_stands_before_the_at_is_a_login_in_web_addresses_alone() -> None:
+    assert repository_at("https://t0ken@example.com/shop").source == "https://example.com/shop"
+    assert repository_at("ssh://git@example.com/shop") == Repository(
+        "ssh://git@example.com/shop", None
+    )
+    assert repository_at("git@example.com:shop").login is None
+    with pytest.raises(BadSource) as caught:
+        repository_at("https://bob:hunter2@[example.com/shop")
+    assert "hunter2" not in str(caught.value)

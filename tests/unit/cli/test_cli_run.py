@@ -14,6 +14,7 @@ import pytest
 from previewdrop.cli import previews, run, up
 from previewdrop.cli.repository import Repository
 from previewdrop.domain.errors import BadSource
+from previewdrop.domain.secret import Secret
 
 Make = Callable[..., Any]
 ONE = "/api/v1/previews/shop/feature-new-auth"
@@ -162,6 +163,32 @@ def test_up_with_a_project_of_another_repository(one: Any, capsys: Any) -> None:
     one.on("GET", "/api/v1/projects/blog", (200, {**PROJECT, "name": "blog", "source": "/blog"}))
     assert run(["up", ".", "--project", "blog"]) == 2
     assert "The project blog is /blog, not /code/shop." in capsys.readouterr().err
+
+
+def test_up_gives_a_login_to_the_server_and_shows_it_nowhere(
+    one: Any, make_preview: Make, monkeypatch: Any, capsys: Any
+) -> None:
+    url = "https://bob:hunter2@example.com/shop"
+    found = Repository("https://example.com/shop", "main", login=Secret(url))
+    monkeypatch.setattr(up, "read_repository", lambda _: found)
+    one.on("POST", "/api/v1/projects/shop/previews", (202, make_preview()))
+    one.on("PATCH", "/api/v1/projects/shop", (200, PROJECT))
+    assert run(["up", url]) == 0
+    assert run(["up", url, "--project", "shop"]) == 0
+    assert one.asked.count(("PATCH", "/api/v1/projects/shop", {"source": url})) == 2
+    assert [path for _, path, _ in one.asked if "hunter2" in path] == []
+    one.on("GET", "/api/v1/projects", (200, []))
+    one.on("POST", "/api/v1/projects", (201, PROJECT))
+    assert run(["up", url]) == 0
+    assert run(["project", "add", url]) == 0
+    assert [
+        body["source"] for _, path, body in one.asked if path == "/api/v1/projects" and body
+    ] == [
+        url,
+        url,
+    ]
+    assert run(["up", url, "--project", "shop"]) == 2
+    assert "hunter2" not in "".join(capsys.readouterr())
 
 
 def test_up_of_a_project_from_anywhere(one: Any, make_preview: Make) -> None:

@@ -11,13 +11,18 @@ async def checkout(work: Deploying) -> None:
     """Exports the commit to the deployment's folder and tells its title."""
     checkouts, source = work.shop.checkouts, work.row.project.source
     timeout = work.shop.settings.fetch_timeout
+    login = work.shop.store.projects.login(work.row.project)
 
     async with work.journal.stage(StageName.CHECKOUT) as stage:
 
         async def attempt() -> None:
-            sha = await checkouts.fetch(source, commit=work.commit, log=stage.log, timeout=timeout)
+            sha = await checkouts.fetch(
+                source, commit=work.commit, log=stage.log, timeout=timeout, credentials=login
+            )
             commit = await checkouts.commit(source, sha, timeout=timeout)
-            export = await checkouts.export(source, sha, work.folder, stage.log, timeout=timeout)
+            export = await checkouts.export(
+                source, sha, work.folder, stage.log, timeout=timeout, credentials=login
+            )
             for warning in export.warnings:
                 work.journal.note(warning)
             await work.shop.store.deployments.called(work.deployment_id, commit.title)

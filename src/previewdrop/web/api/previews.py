@@ -38,7 +38,7 @@ async def want_preview(project: str, body: PreviewRequest, control: ControlDep) 
     Deploys unless the commit is live already, or touches nothing that `watch` names.
     """
     owner = await control.store.projects.named(project)
-    commit = await control.operations.resolve(owner.source, body.branch, body.commit)
+    commit = await control.operations.resolve(owner, body.branch, body.commit)
     row = await control.store.previews.existing(project, body.branch, body.number)
     if row is not None and not await control.operations.concerned(row, commit):
         return await show(control, row)

@@ -12,6 +12,7 @@ from previewdrop.config.project import ProjectConfig
 from previewdrop.config.project_file import merge, setting
 from previewdrop.domain.errors import BadConfig, Conflict
 from previewdrop.domain.naming import check_project_name, project_name
+from previewdrop.source.address import parse_address
 from previewdrop.web.api.depends import ControlDep
 from previewdrop.web.api.schema import ProjectPatch, ProjectRequest, ProjectView
 from previewdrop.web.api.views import project_view
@@ -24,24 +25,28 @@ MAX_PREVIEWS = "max_previews"
 @router.get("")
 async def list_projects(control: ControlDep, source: str | None = None) -> list[ProjectView]:
     """All projects, or those of one repository."""
-    return [project_view(*row) for row in await control.store.projects.all(source)]
+    wanted = None if source is None else parse_address(source).text
+    return [project_view(*row) for row in await control.store.projects.all(wanted)]
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
 async def add_project(body: ProjectRequest, control: ControlDep) -> ProjectView:
-    """Adds a repository as a project, named after it, with a number if need be, or as given."""
-    settings = _read(body.settings)
+    """Adds a repository as a project, named after it, with a number if need be, or as given.
+
+    A user name and a password in the URL are kept encrypted and never shown.
+    """
+    settings, place = _read(body.settings), parse_address(body.source)
     if "{project}" not in control.settings.domain and await control.store.projects.all():
         raise Conflict(
             f"All previews share the domain {control.settings.domain}, which has one project.",
             "Put {project} into PREVIEWDROP_DOMAIN to serve several.",
         )
     if body.name is None:
-        name = project_name(_last_part(body.source))
-        project = await control.store.projects.add_named_after(name, body.source, settings)
+        name = project_name(_last_part(place.text))
+        add = control.store.projects.add_named_after
     else:
-        name = check_project_name(body.name)
-        project = await control.store.projects.add(name, body.source, settings)
+        name, add = check_project_name(body.name), control.store.projects.add
+    project = await add(name, place.text, settings, place.login)
     return project_view(project, 0)
 
 
@@ -52,8 +57,13 @@ async def show_project(project: str, control: ControlDep) -> ProjectView:
 
 @router.patch("/{project}")
 async def change_project(project: str, body: ProjectPatch, control: ControlDep) -> ProjectView:
-    """Sets settings. They hold from each preview's next deployment on."""
-    changed = await control.store.projects.change(project, _read(body.settings), body.source)
+    """Sets settings. They hold from each preview's next deployment on.
+
+    A `source` comes with its user name and password, or takes those of before away.
+    """
+    place = parse_address(body.source) if body.source else None
+    source, login = (place.text, place.login) if place else (None, None)
+    changed = await control.store.projects.change(project, _read(body.settings), source, login)
     for preview_id in await control.store.previews.waiting(changed.id):
         await control.operations.changed(preview_id)
     return project_view(changed, await _count(project, control))
