@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import json
 import os
 import signal
@@ -262,7 +263,12 @@ class Server:
     def groups(self, deployment: int | str = "*") -> list[str]:
         """Control groups of this server's previews."""
         name = f"previewdrop-{self.home.installation}-{deployment}"
-        return [str(path) for path in Path("/sys/fs/cgroup").rglob(name)]
+        walk = os.walk("/sys/fs/cgroup")  # goes on when a group vanishes meanwhile
+        return [
+            f"{folder}/{found}"
+            for folder, names, _ in walk
+            for found in fnmatch.filter(names, name)
+        ]
 
     def left_of(self, deployment: int) -> list[str]:
         """What the machine still holds of a deployment: nothing, once it failed or was replaced."""
