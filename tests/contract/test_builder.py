@@ -193,8 +193,11 @@ async def test_sweeping_clears_what_died_half_way_and_keeps_what_is_new(real: Be
     home = Path(str(artifact.handle["path"])).parents[1]
     (home / "environments" / "half").mkdir()
     (home / "cache" / "uv" / "shop" / "building-half-0").mkdir()
+    (home / "cache" / "uv" / "shop" / "building-half-1").touch()
+    (home / "builds" / "half-0" / "etc").mkdir(parents=True)
     assert await real.builder.sweep([]) == ["half"]
     assert not list((home / "cache" / "uv").glob("*/building-*"))
+    assert not list((home / "builds").iterdir())
     assert (await real.builder.ensure(real.spec("uvicorn\n"), print)).cached
 
 
@@ -204,7 +207,7 @@ async def test_sweeping_removes_the_least_recently_used_beyond_the_limit(
     home = Home(shared_home.path / "auto")
     used = await real.builder.ensure(real.spec("uvicorn\n"), print)
     unused = await real.builder.ensure(real.spec("uvicorn\nidna\n"), print)
-    monkeypatch.setattr("previewdrop.drivers.process.builder._RECENT", -1.0)
+    monkeypatch.setattr("previewdrop.drivers.process.environments.RECENT", -1.0)
     small = ProcessBuilder(home, keep_bytes=0)
     removed = await small.sweep([str(used.handle["key"])])
     assert unused.handle["key"] in removed

@@ -92,6 +92,11 @@ class Home:
         return self.path / "cache" / "uv"
 
     @property
+    def builds(self) -> Path:
+        """One folder a running build, beyond the build's own reach."""
+        return self.path / "builds"
+
+    @property
     def runs(self) -> Path:
         """One folder a running deployment: logs, private HOME and TMPDIR."""
         return self.path / "runs"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
-import json
 import os
 import posixpath
 import secrets
 import shutil
-import time
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.secret import Redactor
 from previewdrop.domain.spec import MIB, Limits
 from previewdrop.drivers.base import Artifact, BuildSpec, LogLine
-from previewdrop.drivers.process import child, commands, failures, task
+from previewdrop.drivers.process import child, commands, environments, failures, task
 from previewdrop.drivers.process.installation import (
     Installation,
     installation_for,
@@ -32,15 +30,11 @@ from previewdrop.drivers.process.installation import (
 )
 from previewdrop.drivers.process.interpreters import Interpreter, choose
 from previewdrop.drivers.process.key import environment_key
+from previewdrop.drivers.process.reading import NotPlain, read_beneath
 from previewdrop.drivers.process.sandbox import Sandbox, find_sandbox
-from previewdrop.drivers.process.tree import free_size, give, remove_tree
+from previewdrop.drivers.process.tree import remove_tree
 from previewdrop.drivers.process.walls import HOME, TEMPORARY, Walls
-
-COMPLETE = "previewdrop.json"
-"""Stands in an environment that is complete: number of packages and bytes."""
-
-_RECENT = 3600.0
-"""Seconds for which an environment is kept though no deployment is known to use it yet."""
+from previewdrop.drivers.process.workplace import Workplace
 
 _LARGEST_FILE = 16 * MIB
 _BUILDS = 50_000_000
@@ -69,8 +63,9 @@ class ProcessBuilder:
     """Environments under `home.environments`, named by what decides their content.
 
     One belongs to one project (`BuildSpec.project`), as does uv's cache: whoever may push to a
-    project can spoil only that. Everything is done in a folder beside the cache and renamed at
-    the end, so an environment is complete or not there.
+    project can spoil only that. An environment is made beside the cache and moved when nothing of
+    its build runs any more, so it is complete or not there. A project's builds follow each other,
+    because they write to one cache.
     """
 
     def __init__(self, home: Home, sandbox: str = "auto", *, keep_bytes: int = 4096 * MIB) -> None:
@@ -89,16 +84,15 @@ class ProcessBuilder:
         names = tuple(name for name, _ in spec.secrets)
         key = environment_key(dependencies, contents, interpreter, spec.project, names)
         path = self._home.environments / key
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            complete = _complete(path)
-            cached = complete is not None
-            if complete is None:
+        async with self._lock(key):
+            facts = environments.complete(path)
+            cached = facts is not None
+            if facts is None:
                 build = _Build(spec, key, interpreter, installation_for(dependencies, contents))
-                complete = await self._build(build, path, log)
-            os.utime(path / COMPLETE)
+                facts = await self._build(build, path, log)
+            environments.used(path)
         _check_command(spec, path)
-        count = complete["packages"]
+        count = facts["packages"]
         note = f"environment {key[:4]} " + ("reused" if cached else f"built, {count} packages")
         log(f"{note} (Python {interpreter.text})")
         handle: dict[str, object] = {
@@ -116,53 +110,68 @@ class ProcessBuilder:
 
     async def sweep(self, in_use: Collection[str]) -> list[str]:
         """See `Builder.sweep`: the least recently used go first."""
-        return await asyncio.to_thread(self._sweep, frozenset(in_use))
-
-    def _sweep(self, in_use: frozenset[str]) -> list[str]:
-        for staging in self._home.package_cache.glob("*/building-*"):
-            if staging.name not in self._building:
-                remove_tree(staging)
-        unused: list[tuple[float, Path, int]] = []
-        removed: list[str] = []
-        for path in self._home.environments.glob("*"):
-            complete = _complete(path)
-            if complete is None:
-                remove_tree(path)
-                removed.append(path.name)
-                continue
-            used = (path / COMPLETE).stat().st_mtime
-            if path.name not in in_use and time.time() - used > _RECENT:
-                unused.append((used, path, complete["bytes"]))
-        kept = 0
-        for _, path, size in sorted(unused, reverse=True):
-            kept += size
-            if kept > self._keep_bytes:
-                (path / COMPLETE).unlink()
-                remove_tree(path)
-                removed.append(path.name)
+        wanted, removed = frozenset(in_use), list[str]()
+        await self._clear()
+        await self._clear_leavings()
+        for path in await asyncio.to_thread(self._spare, wanted):
+            lock = self._lock(path.name)
+            if not lock.locked():
+                async with lock:
+                    if path in await asyncio.to_thread(self._spare, wanted):
+                        await asyncio.to_thread(environments.discard, path)
+                        removed.append(path.name)
         return removed
 
+    def _spare(self, in_use: frozenset[str]) -> list[Path]:
+        return environments.spare(self._home.environments, in_use, self._keep_bytes)
+
+    async def _clear_leavings(self) -> None:
+        """Removes what builds that died half-way left behind."""
+        for folder in self._home.builds.glob("*"):
+            if folder.name not in self._building:
+                await asyncio.to_thread(remove_tree, folder)
+        for cache in self._home.package_cache.glob("*"):
+            lock = self._lock(f"project {cache.name}")
+            if not lock.locked():
+                async with lock:
+                    for left in cache.glob("building-*"):
+                        await asyncio.to_thread(remove_tree, left)
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
     async def _build(self, build: _Build, path: Path, log: LogLine) -> dict[str, int]:
-        cache = self._home.package_cache / (build.spec.project or "shared")
-        staging = cache / f"building-{build.key}-{secrets.token_hex(4)}"
-        self._building.add(staging.name)
+        project = build.spec.project or "shared"
         await self._clear()
+        lock = self._lock(f"project {project}")
+        if lock.locked():
+            log("another build of the project goes first")
+        async with lock:
+            token = f"{build.key}-{secrets.token_hex(4)}"
+            place = Workplace(self._home.builds / token, self._home.package_cache / project)
+            self._building.add(token)
+            try:
+                return await self._build_in(place, build, path, log)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise StageFailed(
+                    "The server's disk is full.", "Free space on the server, then redeploy."
+                ) from error
+            finally:
+                await asyncio.to_thread(place.clear)
+                self._building.discard(token)
+
+    async def _build_in(
+        self, place: Workplace, build: _Build, path: Path, log: LogLine
+    ) -> dict[str, int]:
         number = _BUILDS + _number(build.spec.project)
         account, owner = self._sandbox.account(number), self._sandbox.owner(number)
-        try:
-            await asyncio.to_thread(_prepare, cache, staging, owner, build.installation)
-            await asyncio.to_thread(self._sandbox.furnish, staging / "etc", account)
-            await self._install(build, cache, staging, account, log)
-            return await asyncio.to_thread(_finish, staging / "environment", path)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise StageFailed(
-                "The server's disk is full.", "Free space on the server, then redeploy."
-            ) from error
-        finally:
-            await asyncio.to_thread(remove_tree, staging)
-            self._building.discard(staging.name)
+        await asyncio.to_thread(place.prepare, build.installation.files, owner)
+        await asyncio.to_thread(self._sandbox.furnish, place.etc, account)
+        await self._install(build, place, account, log)
+        built = await asyncio.to_thread(place.taken, owner)
+        return await asyncio.to_thread(environments.keep, built, path)
 
     async def _clear(self) -> None:
         """Kills builds that a former server left behind, once."""
@@ -171,27 +180,25 @@ class ProcessBuilder:
         self._cleared = True
         prefix = f"{self._home.installation}-build-"
         marks = await asyncio.to_thread(child.marked, prefix)
-        child.kill(
-            pid for pid, mark in marks.items() if mark.removeprefix(prefix) not in self._building
-        )
+        left = [pid for pid, mark in marks.items() if mark[len(prefix) :] not in self._building]
+        child.kill(left)
+        await asyncio.gather(*(child.gone(pid) for pid in left))
 
-    async def _install(
-        self, build: _Build, cache: Path, staging: Path, account: int, log: LogLine
-    ) -> None:
+    async def _install(self, build: _Build, place: Workplace, account: int, log: LogLine) -> None:
         uv, spec = _uv(), build.spec
-        environment = str(staging / "environment")
+        environment = str(place.environment)
         python = commands.python_of(environment)
         redact = Redactor(secret for _, secret in spec.secrets)
-        mark = f"{self._home.installation}-build-{staging.name}"
+        mark = f"{self._home.installation}-build-{place.token}"
         walls = Walls(
-            folder=str(staging / "repository"),
-            home=str(staging / "home"),
-            temporary=str(staging / "tmp"),
-            etc=str(staging / "etc"),
-            environment=build_environment(os.environ, spec, cache, staging, self._sandbox)
+            folder=str(place.repository),
+            home=str(place.home),
+            temporary=str(place.temporary),
+            etc=str(place.etc),
+            environment=build_environment(os.environ, spec, place, self._sandbox)
             | {child.MARK: mark},
-            read=(uv, build.interpreter.prefix, *_uv_settings()),
-            write=(str(cache),),
+            read=(uv, build.interpreter.prefix, str(place.repository), *_uv_settings()),
+            write=(str(place.cache),),
             account=account,
             bound=True,
         )
@@ -204,7 +211,7 @@ class ProcessBuilder:
                 lines.append(redact(line))
                 log(lines[-1])
 
-            each = task.Task(argv, walls, staging / "record", staging / "status", _LIMITS)
+            each = task.Task(argv, walls, place.record, place.status, _LIMITS)
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             try:
                 code = await task.run(self._sandbox, each, keep, left)
@@ -217,8 +224,8 @@ class ProcessBuilder:
             if code:
                 raise failures.explain(lines, code)
 
-        for place in build.installation.skipped:
-            log(f"{place} is imported from where it stands in the repository, not installed")
+        for local in build.installation.skipped:
+            log(f"{local} is imported from where it stands in the repository, not installed")
         dependencies = spec.facts.dependencies
         await step(commands.make_environment(uv, build.interpreter.path, environment))
         await step(
@@ -226,7 +233,7 @@ class ProcessBuilder:
                 uv, python, build.installation, dependencies.folder, dependencies.package
             )
         )
-        if not await asyncio.to_thread(_has, Path(environment), "uvicorn"):
+        if "uvicorn" not in await asyncio.to_thread(environments.installed, place.environment):
             log("uvicorn added, the repository does not lock it")
             await step(commands.add(uv, python, "uvicorn"))
 
@@ -254,7 +261,7 @@ def read_files(source: Path, dependencies: Dependencies) -> dict[str, bytes]:
 
 
 def build_environment(
-    machine: Mapping[str, str], spec: BuildSpec, cache: Path, staging: Path, sandbox: Sandbox
+    machine: Mapping[str, str], spec: BuildSpec, place: Workplace, sandbox: Sandbox
 ) -> dict[str, str]:
     """uv's variables: the machine's package index, proxy and certificates, and nothing else of it.
 
@@ -277,51 +284,12 @@ def build_environment(
         **passed,
         **own,
         "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": HOME if sandbox.active else str(staging / "home"),
-        "TMPDIR": TEMPORARY if sandbox.active else str(staging / "tmp"),
-        "UV_CACHE_DIR": str(cache / "packages"),
-        "UV_PROJECT_ENVIRONMENT": str(staging / "environment"),
+        "HOME": HOME if sandbox.active else str(place.home),
+        "TMPDIR": TEMPORARY if sandbox.active else str(place.temporary),
+        "UV_CACHE_DIR": str(place.packages),
+        "UV_PROJECT_ENVIRONMENT": str(place.environment),
         "UV_PYTHON_DOWNLOADS": "never",
     }
-
-
-def _prepare(cache: Path, staging: Path, owner: int | None, installation: Installation) -> None:
-    for folder in (cache, staging, staging / "etc"):
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o755)
-    for name in ("home", "tmp", "repository"):
-        (staging / name).mkdir(mode=0o755)
-    top = staging / "repository"
-    for name, content in installation.files.items():
-        file = top / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    give(staging if cache.stat().st_uid == owner else cache, owner)
-
-
-def _finish(environment: Path, path: Path) -> dict[str, int]:
-    complete = {
-        "packages": sum(1 for _ in environment.glob("lib/python*/site-packages/*.dist-info")),
-        "bytes": free_size(environment),
-    }
-    (environment / COMPLETE).write_text(json.dumps(complete))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        environment.rename(path)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        if _complete(path) is None:
-            remove_tree(path)
-            environment.rename(path)
-    return complete
-
-
-def _complete(path: Path) -> dict[str, int] | None:
-    try:
-        return json.loads((path / COMPLETE).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
 
 
 def _check_command(spec: BuildSpec, path: Path) -> None:
@@ -331,7 +299,9 @@ def _check_command(spec: BuildSpec, path: Path) -> None:
     program = spec.facts.command[0]
     if "/" in program or program in ("python", "python3", "sh", "bash", "env", "exec"):
         return
-    if not (path / "bin" / program).exists() and not shutil.which(program, path="/usr/bin:/bin"):
+    if program not in environments.programs(path) and not shutil.which(
+        program, path="/usr/bin:/bin"
+    ):
         raise StageFailed(
             f"The repository starts {program}, and its dependencies do not include it.",
             f"Add {program} to the dependencies, or set `app` in previewdrop.toml to use uvicorn.",
@@ -339,27 +309,25 @@ def _check_command(spec: BuildSpec, path: Path) -> None:
 
 
 def _read(source: Path, name: str) -> bytes:
-    path = source / posixpath.normpath(name)
-    top = source.resolve()
     problem: Callable[[str], StageFailed] = lambda text: StageFailed(  # noqa: E731
         f"{name} {text}.", "Mend it in the repository, then push."
     )
+    top = source.resolve()
+    place = posixpath.normpath(name)
+    path = (top / place).resolve()
+    if place.startswith(("/", "../")) or not path.is_relative_to(top):
+        raise problem("leads out of the repository")
     try:
-        if not path.resolve().is_relative_to(top):
-            raise problem("leads out of the repository")
-        if path.stat().st_size > _LARGEST_FILE:
-            raise problem(f"is larger than {_LARGEST_FILE // MIB} MiB")
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        # The app of an earlier deployment may still run in there, and swap what was looked at.
+        return read_beneath(top, path.relative_to(top), _LARGEST_FILE)
+    except NotPlain as error:
+        raise problem(str(error)) from error
+    except OSError as error:
         raise problem("is needed for the dependencies and not there") from error
 
 
 def _number(project: str) -> int:
     return int(hashlib.sha256(project.encode()).hexdigest()[:8], 16) % _BUILDS
-
-
-def _has(environment: Path, module: str) -> bool:
-    return any(environment.glob(f"lib/python*/site-packages/{module}"))
 
 
 def _uv() -> str:

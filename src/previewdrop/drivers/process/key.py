@@ -13,7 +13,7 @@ from typing import Any, cast
 from previewdrop.domain.app import Dependencies
 from previewdrop.drivers.process.interpreters import Interpreter
 
-FORMAT = 1
+FORMAT = 2
 """Raised when environments are built differently, so that older ones are not used any more."""
 
 _TABLES = ("build-system", "dependency-groups")
