@@ -313,8 +313,9 @@ async def test_an_app_that_was_replaced_takes_no_route_with_it(plant: Plant) -> 
     assert row.preview.live is not None
     await plant.edge.ensure(Route("main.shop.localhost", "127.0.0.1:9"))
     await plant.runtime.crash(row.preview.live)
-    for _ in range(100):
-        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while row.preview.id not in plant.woken:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert plant.edge.routes["main.shop.localhost"].upstream == "127.0.0.1:9"
 
 
