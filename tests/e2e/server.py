@@ -285,8 +285,9 @@ class Server:
         password = box.derive(f"{service} administrator").reveal()
         _, port = json.loads((self.home.path / "ports.json").read_text())[service]
         if service == "postgres":
-            return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
-        return f"redis://default:{password}@127.0.0.1:{port}/0"
+            sockets = self.home.socket(f".s.PGSQL.{port}").parent
+            return f"postgresql://postgres:{password}@/postgres?host={sockets}&port={port}"
+        return f"unix://default:{password}@{self.home.socket('valkey.sock')}?db=0"
 
     def routes(self) -> set[str]:
         """Hosts that the edge has a route for."""

@@ -63,8 +63,8 @@ async def schemas_of(server: Server, database: str) -> list[str]:
     """The schemas of a database, with its name in front."""
     if database == "template0":
         return []
-    url = server.admin_url("postgres").rpartition("/")[0] + f"/{database}"
-    async with await psycopg.AsyncConnection.connect(url) as admin:
+    url = server.admin_url("postgres")
+    async with await psycopg.AsyncConnection.connect(url, dbname=database) as admin:
         found = await rows(admin, "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_'")
     return [f"{database}.{name}" for (name,) in found]
 

@@ -23,7 +23,7 @@ THEIRS = CacheSpec("shop_pr_2", Secret("password 2"), 12)
 
 @pytest_asyncio.fixture
 async def cache(valkey_service: ValkeyService) -> AsyncGenerator[ValkeyCache]:
-    driver = ValkeyCache(valkey_service.admin_url, "walls")
+    driver = ValkeyCache(valkey_service.admin_url, "walls", valkey_service.reach)
     yield driver
     await driver.sweep([])
     await driver.aclose()
@@ -42,6 +42,11 @@ async def ours(cache: ValkeyCache) -> AsyncGenerator[Any]:
     client = client_of(endpoint)
     yield client
     await client.aclose()
+
+
+def numbered(service: ValkeyService, number: int) -> Any:
+    """The administrator in that number."""
+    return Valkey.from_url(service.admin_url.reveal().replace("db=0", f"db={number}"))
 
 
 def client_of(endpoint: Endpoint, **more: Any) -> Any:
@@ -139,8 +144,8 @@ async def test_its_own_channels_work_and_nobody_else_hears(
             await listener.get_message(timeout=5)
 
 
-async def test_a_new_user_finds_its_number_empty(cache: ValkeyCache, admin: Any):
-    async with Valkey(**{**admin.get_connection_kwargs(), "db": OURS.number}) as left:
+async def test_a_new_user_finds_its_number_empty(cache: ValkeyCache, valkey_service: ValkeyService):
+    async with numbered(valkey_service, OURS.number) as left:
         await left.set("left over", 1)
         endpoint, there = await cache.ensure(OURS)
         assert not there
@@ -151,12 +156,14 @@ async def test_a_new_user_finds_its_number_empty(cache: ValkeyCache, admin: Any)
         assert await client.get("kept") == "1"
 
 
-async def test_removing_ends_connections_and_empties(cache: ValkeyCache, ours: Any, admin: Any):
+async def test_removing_ends_connections_and_empties(
+    cache: ValkeyCache, ours: Any, valkey_service: ValkeyService
+):
     await ours.set("key", 1)
     await cache.remove(OURS)
     with pytest.raises((AuthenticationError, ConnectionError)):
         await ours.get("key")
-    async with Valkey(**{**admin.get_connection_kwargs(), "db": OURS.number}) as left:
+    async with numbered(valkey_service, OURS.number) as left:
         assert await left.dbsize() == 0
 
 

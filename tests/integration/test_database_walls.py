@@ -340,6 +340,15 @@ async def test_no_password_reaches_a_log(driver, postgres_service):
     assert "password 1" not in postgres_service.log.read_text()
 
 
+async def test_our_own_roles_are_refused_over_tcp(postgres_service: PostgresService):
+    """Not even with the right password: previews reach the TCP port."""
+    for url in (postgres_service.admin_url, postgres_service.state_url):
+        with pytest.raises(psycopg.OperationalError, match="rejects connection"):
+            await psycopg.AsyncConnection.connect(
+                url.reveal(), host="127.0.0.1", port=postgres_service.port
+            )
+
+
 async def test_no_server_is_unavailable():
     nobody = PostgresDatabase(Secret("postgresql://a:b@127.0.0.1:1/postgres"), "walls")
     with pytest.raises(Unavailable, match="did not answer") as raised:

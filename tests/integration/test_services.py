@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pwd
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,9 +22,10 @@ import pytest_asyncio
 from valkey.asyncio import Valkey
 
 from previewdrop.config.home import Home
-from previewdrop.domain.errors import ServerError
+from previewdrop.domain.errors import ServerError, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import CacheSpec, DatabaseSpec, Route
+from previewdrop.drivers.base import Cache, Database
 from previewdrop.drivers.caddy.driver import CaddyEdge
 from previewdrop.drivers.postgres.driver import PostgresDatabase
 from previewdrop.drivers.valkey.driver import ValkeyCache
@@ -216,9 +219,70 @@ async def test_the_port_stays_the_same_unless_a_stranger_took_it(
     assert again.program.port == port
     await again.stop()
     with socket.create_server(("127.0.0.1", port)):
-        elsewhere = supervise(kind(initialised_home))
+        service = kind(initialised_home)
+        elsewhere = supervise(service)
         await elsewhere.start()
         assert elsewhere.program.port != port
+        assert service.reach() == ("127.0.0.1", service.port)
+
+
+@pytest.mark.parametrize("kind", [postgres, valkey])
+async def test_a_stranger_on_its_port_gets_no_password_and_does_not_move_it(
+    kind, initialised_home: Home, supervise
+):
+    """A preview that takes the port of a killed service: previews that run know that port."""
+    service = kind(initialised_home)
+    supervisor = supervise(service)
+    await supervisor.start()
+    driver, spec = driver_of(service)
+    endpoint, _ = await driver.ensure(spec)
+    asked: list[bytes] = []
+    async with contextlib.AsyncExitStack() as stack:
+        os.kill(supervisor.pid, signal.SIGKILL)
+        squatter = await take(service.port, asked)
+        stack.push_async_callback(close, squatter)
+        async with asyncio.timeout(30):
+            while "is taken by" not in (supervisor.error or ""):  # noqa: ASYNC110 - a text
+                await asyncio.sleep(0.01)
+        assert f"Port {service.port} on 127.0.0.1" in supervisor.error
+        assert f"process {os.getpid()} (" in supervisor.error
+        with pytest.raises(Unavailable):
+            await driver.ensure(spec)
+        assert asked == []
+    async with asyncio.timeout(30):
+        await supervisor.reached(ServiceState.RUNNING, restarts=1)
+    assert await driver.ensure(spec) == (endpoint, True)
+    await driver.aclose()
+
+
+def driver_of(service: Service) -> tuple[Database | Cache, Any]:
+    password = Secret("password")
+    if isinstance(service, PostgresService):
+        driver = PostgresDatabase(service.admin_url, "squat", service.reach)
+        return driver, DatabaseSpec("shop_pr_1", "shop_pr_1", password)
+    return ValkeyCache(service.admin_url, "squat", service.reach), CacheSpec("s_1", password, 3)
+
+
+async def take(port: int, asked: list[bytes]) -> asyncio.Server:
+    """Listens on the port as soon as it is free, and keeps what it is sent."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.read(4096))
+        # PostgreSQL's AuthenticationCleartextPassword
+        writer.write(b"R\0\0\0\x08\0\0\0\x03")
+        asked.append(await reader.read(4096))
+        writer.close()
+
+    while True:
+        try:
+            return await asyncio.start_server(talk, "127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0)
+
+
+async def close(server: asyncio.Server) -> None:
+    server.close()
+    await server.wait_closed()
 
 
 async def test_the_edge_s_port_taken_is_told(home: Home):
@@ -272,7 +336,7 @@ async def test_databases_outlive_a_kill(initialised_home: Home, supervise):
     service = postgres(initialised_home)
     supervisor = supervise(service)
     await supervisor.start()
-    driver = PostgresDatabase(service.admin_url, "kill")
+    driver = PostgresDatabase(service.admin_url, "kill", service.reach)
     spec = DatabaseSpec("shop_pr_1", "shop_pr_1", Secret("password"))
     endpoint, _ = await driver.ensure(spec)
     url = f"postgresql://shop_pr_1:password@{endpoint.host}:{endpoint.port}/{endpoint.name}"
@@ -290,7 +354,7 @@ async def test_caches_and_their_users_outlive_a_kill(home: Home, supervise):
     service = valkey(home)
     supervisor = supervise(service)
     await supervisor.start()
-    driver = ValkeyCache(service.admin_url, "kill")
+    driver = ValkeyCache(service.admin_url, "kill", service.reach)
     spec = CacheSpec("shop_pr_1", Secret("password"), 3)
     await driver.ensure(spec)
     url = f"redis://shop_pr_1:password@127.0.0.1:{service.port}/3"

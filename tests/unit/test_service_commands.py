@@ -1,7 +1,9 @@
 """What the embedded services are started with, and the ports and lock of a data folder."""
 
 import json
+import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from previewdrop.domain.errors import ServerError
 from previewdrop.domain.secret import Secret
 from previewdrop.services import postgres, valkey
 from previewdrop.services.lock import HomeLock
-from previewdrop.services.ports import Ports, free_port
+from previewdrop.services.ports import Ports, free_port, holder
 from previewdrop.services.supervisor import bound
 
 BIN = Path("/wheel/bin")
@@ -34,11 +36,21 @@ def test_initdb():
 
 
 def test_postgres_listens_on_loopback_with_passwords_only():
-    config = postgres.config_text(7781)
+    config = postgres.config_text(7781, Path("/home/sockets"))
     assert "listen_addresses = '127.0.0.1'\nport = 7781\n" in config
-    assert "unix_socket_directories = ''" in config
+    assert "unix_socket_directories = '\"/home/sockets\"'\nunix_socket_permissions = 0700" in config
     assert "fsync" not in config.replace("recovery_init_sync_method = fsync", "")
-    assert postgres.hba_text() == "host all all 127.0.0.1/32 scram-sha-256\n"
+    assert postgres.hba_text() == (
+        "local all all scram-sha-256\n"
+        "host all postgres,previewdrop 127.0.0.1/32 reject\n"
+        "host all all 127.0.0.1/32 scram-sha-256\n"
+    )
+
+
+def test_a_folder_of_sockets_may_have_any_name():
+    config = postgres.config_text(7781, Path("""/it's a "home", \\o/"""))
+    assert """= '"/it''s a ""home"", \\\\o"'\n""" in config
+    assert 'unixsocket "/a \\"b\\" \\\\c"\n' in valkey.config_text(1, 2, Path('/a "b" \\c'))
 
 
 def test_readiness_is_read_from_postmaster_pid():
@@ -56,8 +68,14 @@ def test_previews_are_kept_out_of_our_databases():
 
 
 def test_valkey_listens_on_loopback_and_keeps_its_data():
-    config = valkey.config_text(7782, 1024)
-    for line in ("bind 127.0.0.1", "port 7782", "databases 1024", "appendonly yes"):
+    config = valkey.config_text(7782, 1024, Path("/home/sockets/valkey.sock"))
+    for line in (
+        "bind 127.0.0.1",
+        "port 7782",
+        'unixsocket "/home/sockets/valkey.sock"\nunixsocketperm 700',
+        "databases 1024",
+        "appendonly yes",
+    ):
         assert f"{line}\n" in config
 
 
@@ -88,7 +106,18 @@ def test_another_wish_is_another_port(tmp_path: Path):
     ports = Ports(tmp_path / "ports.json")
     ports.choose("postgres", 0)
     wanted = free_port()
+    assert not ports.moved
     assert ports.choose("postgres", wanted) == wanted
+    assert ports.moved, "previews that run know the other one"
+
+
+def test_who_listens_is_named_as_far_as_we_may_see():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        named = f"process {os.getpid()} ("
+        expected = named if sys.platform == "linux" else "another program"
+        assert holder(port).startswith(expected)
+    assert holder(port) == "another program"
 
 
 def test_a_damaged_file_of_ports_is_made_anew(tmp_path: Path):

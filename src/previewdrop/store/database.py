@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -33,7 +34,8 @@ class StateDatabase:
             parsed, pool_pre_ping=True, pool_size=5, max_overflow=15, pool_timeout=10
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
-        self.conninfo = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+        # Not rendered as a URL: SQLAlchemy writes a space as `+`, which libpq takes for a plus.
+        self.conninfo = make_conninfo(**parsed.get_dialect()().create_connect_args(parsed)[1])
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncSession]:

@@ -33,13 +33,10 @@ class Connections:
         self._idle: list[Connection] = []
         self._slots = asyncio.Semaphore(limit)
 
-    @property
-    def host(self) -> str:
-        return str(conninfo_to_dict(self._url).get("host") or "127.0.0.1")
-
-    @property
-    def port(self) -> int:
-        return int(conninfo_to_dict(self._url).get("port") or 5432)
+    def reach(self) -> tuple[str, int]:
+        """Host and port of the URL."""
+        parts = conninfo_to_dict(self._url)
+        return str(parts.get("host") or "127.0.0.1"), int(parts.get("port") or 5432)
 
     @asynccontextmanager
     async def maintenance(self) -> AsyncGenerator[Connection]:

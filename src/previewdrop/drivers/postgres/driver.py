@@ -14,7 +14,7 @@ from psycopg.rows import namedtuple_row
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import DatabaseSpec
-from previewdrop.drivers.base import Endpoint, ObservedDatabase
+from previewdrop.drivers.base import Endpoint, ObservedDatabase, Reach
 from previewdrop.drivers.postgres import commands
 from previewdrop.drivers.postgres.commands import Mark
 from previewdrop.drivers.postgres.connections import Connection, Connections
@@ -30,19 +30,20 @@ _EXTRA_SLOTS = 2
 class PostgresDatabase:
     """The Database contract on PostgreSQL 14 or newer.
 
-    `url` is that of an administrator (superuser, or CREATEDB and CREATEROLE); its host and port
-    are those that previews are given. Raises StageFailed when a role or database of that name
-    belongs to somebody else. Call `aclose` at the end.
+    `url` is that of an administrator (superuser, or CREATEDB and CREATEROLE). `reach` says host and
+    port for previews; without it they are those of the URL. Raises StageFailed when a role or
+    database of that name belongs to somebody else. Call `aclose` at the end.
     """
 
-    def __init__(self, url: Secret, installation: str) -> None:
+    def __init__(self, url: Secret, installation: str, reach: Reach | None = None) -> None:
         self._connections = Connections(url)
         self._installation = installation
+        self._reach = reach or self._connections.reach
 
     async def ensure(self, spec: DatabaseSpec) -> tuple[Endpoint, bool]:
         there = await self._repeat(lambda: self._ensure(spec))
         schema = spec.role if spec.isolation == "schema" else None
-        host, port = self._connections.host, self._connections.port
+        host, port = self._reach()
         return Endpoint(host, port, spec.name, spec.role, spec.password, schema), there
 
     async def observe(self, spec: DatabaseSpec) -> ObservedDatabase:

@@ -15,12 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from previewdrop.drivers.process.reading import NotPlain, read_plain
+
 MARK = "PREVIEWDROP_RUN"
 """The variable by which a process and its children are known to be of a deployment or build."""
 
 _MARKED = f"{MARK}=".encode()
 _FIRST_FREE_FD = 64
 _BETWEEN_LOOKS = 0.1
+_LONGEST_RECORD = 4096
 
 _LAUNCH = """\
 umask 077
@@ -64,8 +67,8 @@ def parse_stat(line: str) -> tuple[Born, str]:
 def read_record(path: Path) -> Born | None:
     """The process that wrote the record at `path` when it was launched."""
     try:
-        return parse_stat(path.read_text().strip())[0]
-    except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
+        return parse_stat(read_plain(path, _LONGEST_RECORD).decode().strip())[0]
+    except (FileNotFoundError, NotADirectoryError, NotPlain, ValueError, IndexError):
         return None
 
 

@@ -17,6 +17,7 @@ from previewdrop.drivers.process.tree import give
 from previewdrop.drivers.process.walls import HOME, TEMPORARY, Walls
 
 WEB = "web"
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class RunFolder:
 
     def open_log(self, name: str, owner: int | None) -> int:
         """A descriptor that appends. The app may open it again by /dev/stdout, so it owns it."""
-        descriptor = os.open(self.log(name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(self.log(name), _APPEND, 0o600)
         if owner is not None:
             os.fchown(descriptor, owner, owner)
         return descriptor

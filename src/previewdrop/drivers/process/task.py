@@ -10,12 +10,14 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.spec import Limits
 from previewdrop.drivers.base import LogLine
 from previewdrop.drivers.process import child
 from previewdrop.drivers.process.output import Lines
+from previewdrop.drivers.process.reading import read_plain
 from previewdrop.drivers.process.sandbox import Sandbox
 from previewdrop.drivers.process.walls import ARGUMENTS_FD, STATUS_FD, Mode, Walls
 
@@ -27,6 +29,8 @@ _COUNTS_BY_NAMESPACE = (5, 14)
 """The kernel from which RLIMIT_NPROC counts per user namespace, not all of the user's processes."""
 
 _CHUNK = 65536
+_LONGEST_STATUS = 65536
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 _HIDDEN_GRACE = 5.0
 
 
@@ -132,17 +136,23 @@ async def kill(sandbox: Sandbox, task: Task, pid: int, ended: asyncio.Future[int
 
 
 def read_status(path: Path) -> dict[str, int]:
-    """What bubblewrap wrote of the process: `child-pid`, and `exit-code` when it has ended."""
+    """What bubblewrap wrote of the process: `child-pid`, and `exit-code` when it has ended.
+
+    What is no file of its own says nothing.
+    """
     status: dict[str, int] = {}
     try:
-        text = path.read_text()
-    except FileNotFoundError:
+        text = read_plain(path, _LONGEST_STATUS)
+    except OSError:
         return status
     for line in text.splitlines():
         try:
-            status.update(json.loads(line))
+            told = json.loads(line)
         except ValueError:
             break
+        if isinstance(told, dict):
+            facts = cast("dict[str, object]", told)
+            status.update({name: n for name, n in facts.items() if isinstance(n, int)})
     return status
 
 
@@ -151,7 +161,7 @@ def _opened(sandbox: Sandbox, task: Task) -> Generator[dict[int, int]]:
     opened = {0: os.open(os.devnull, os.O_RDONLY)}
     try:
         if sandbox.active:
-            opened[STATUS_FD] = os.open(task.status, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            opened[STATUS_FD] = os.open(task.status, _FRESH, 0o600)
             opened[ARGUMENTS_FD] = os.memfd_create("arguments")
             os.write(opened[ARGUMENTS_FD], sandbox.arguments(task.walls))
             os.lseek(opened[ARGUMENTS_FD], 0, os.SEEK_SET)

@@ -20,7 +20,7 @@ from valkey.exceptions import (
 from previewdrop.domain.errors import BadConfig, StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import CacheSpec
-from previewdrop.drivers.base import Endpoint
+from previewdrop.drivers.base import Endpoint, Reach
 from previewdrop.drivers.valkey import commands
 from previewdrop.drivers.valkey.commands import Argv, User
 
@@ -31,14 +31,15 @@ _TIMEOUT = 10
 class ValkeyCache:
     """The Cache contract on Valkey 9.1 or newer.
 
-    `url` (`redis://:password@host:port`) is that of an administrator; its host and port are those
-    that previews are given. BadConfig when the server cannot wall numbers off from each other;
-    StageFailed when a user of that name belongs to somebody else. Call `aclose` at the end.
+    `url` (`redis://:password@host:port`) is that of an administrator. `reach` says host and port
+    for previews; without it they are those of the URL. BadConfig when the server cannot wall
+    numbers off from each other; StageFailed when a user of that name belongs to somebody else.
+    Call `aclose` at the end.
     """
 
-    def __init__(self, url: Secret, installation: str) -> None:
+    def __init__(self, url: Secret, installation: str, reach: Reach | None = None) -> None:
         parts = urlsplit(url.reveal())
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 6379
+        self._reach = reach or (lambda: (parts.hostname or "127.0.0.1", parts.port or 6379))
         self._installation = installation
         self._client: Any = Valkey.from_url(
             url.reveal(),
@@ -70,7 +71,8 @@ class ValkeyCache:
                     raise _too_old() from error
                 raise
             await self._save()
-        return Endpoint(self._host, self._port, str(spec.number), spec.user, spec.password), known
+        host, port = self._reach()
+        return Endpoint(host, port, str(spec.number), spec.user, spec.password), known
 
     async def remove(self, spec: CacheSpec) -> None:
         async with _translated():
