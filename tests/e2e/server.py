@@ -29,8 +29,8 @@ CANARY = "SERVER_CANARY"
 
 SETTINGS = {
     **dict.fromkeys(("PORT", "EDGE_PORT", "EDGE_HTTP_PORT", "POSTGRES_PORT", "REDIS_PORT"), "0"),
-    "HEALTH_TIMEOUT": "10",
-    "POST_DEPLOY_TIMEOUT": "10",
+    "HEALTH_TIMEOUT": "15",
+    "POST_DEPLOY_TIMEOUT": "15",
     "GRACE": "2",
     "MAX_PREVIEWS": "60",
     "LOG_BYTES": "1MiB",

@@ -83,14 +83,14 @@ CASES = {
     "never-listens": Case(
         "never_listens",
         "health",
-        r"/health did not answer 200 within 10 s \(nothing listens\)",
+        r"/health did not answer 200 within 15 s \(nothing listens\)",
         "Nothing listens on port",
         "Waiting for application startup",
     ),
     "always-500": Case(
         "always_500",
         "health",
-        r"did not answer 200 within 10 s \(HTTP 500\)",
+        r"did not answer 200 within 15 s \(HTTP 500\)",
         "fails inside the app",
         "The flux capacitor is empty",
         status=500,
@@ -118,7 +118,7 @@ CASES = {
     "post-deploy-hangs": Case(
         "post_deploy_hangs",
         "post-deploy",
-        "`echo Waiting for a lock; sleep 3600` was stopped after 10 s",
+        "`echo Waiting for a lock; sleep 3600` was stopped after 15 s",
         "PREVIEWDROP_POST_DEPLOY_TIMEOUT",
         "Waiting for a lock",
     ),
