@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Generator
@@ -24,13 +25,13 @@ def read_plain(path: Path, most: int) -> bytes:
 
     NotPlain for anything else, FileNotFoundError and the like as they come.
     """
-    return _read(os.open(path, _FILE), most)
+    return _read(path, most)
 
 
 def read_beneath(top: Path, name: PurePath, most: int) -> bytes:
     """As `read_plain`, for a file below `top`; no part of `name` may be a link."""
     with _entered(top, *name.parts[:-1]) as folder:
-        return _read(os.open(name.name, _FILE, dir_fd=folder), most)
+        return _read(name.name, most, folder)
 
 
 def names_in(top: Path, *parts: str) -> list[str]:
@@ -55,7 +56,13 @@ def _entered(top: Path, *parts: str) -> Generator[int]:
         os.close(descriptor)
 
 
-def _read(descriptor: int, most: int) -> bytes:
+def _read(path: Path | str, most: int, folder: int | None = None) -> bytes:
+    try:
+        descriptor = os.open(path, _FILE, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise NotPlain("is not a regular file") from error
+        raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotPlain("is not a regular file")

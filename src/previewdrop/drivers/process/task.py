@@ -17,7 +17,7 @@ from previewdrop.domain.spec import Limits
 from previewdrop.drivers.base import LogLine
 from previewdrop.drivers.process import child
 from previewdrop.drivers.process.output import Lines
-from previewdrop.drivers.process.reading import read_plain
+from previewdrop.drivers.process.reading import NotPlain, read_plain
 from previewdrop.drivers.process.sandbox import Sandbox
 from previewdrop.drivers.process.walls import ARGUMENTS_FD, STATUS_FD, Mode, Walls
 
@@ -143,7 +143,7 @@ def read_status(path: Path) -> dict[str, int]:
     status: dict[str, int] = {}
     try:
         text = read_plain(path, _LONGEST_STATUS)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, NotPlain):
         return status
     for line in text.splitlines():
         try:
