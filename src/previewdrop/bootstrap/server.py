@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from previewdrop.domain.errors import Unavailable
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.jobs import Jobs
 from previewdrop.pipeline.reconcile import Reconciler
@@ -19,6 +21,8 @@ from previewdrop.pipeline.sweep import Sweep
 from previewdrop.web.app import create_app
 from previewdrop.web.events import Changes
 from previewdrop.web.ports import Control
+
+log = logging.getLogger(__name__)
 
 
 class Server:
@@ -63,14 +67,21 @@ class Server:
                 task.cancel()
             await asyncio.wait({*work, stopping})
             await self._reconciler.close()
-        await self.stop_previews()
+            await self.stop_previews()
 
     async def stop_previews(self) -> None:
-        """Previews stop with their server; their deployments start again with the next one."""
-        deployments = self._shop.store.deployments
-        handles = [(await deployments.get(one)).handle for one in await deployments.holding()]
+        """Previews stop with their server, also what was draining; the next one starts them."""
+        try:
+            handles = await self._shop.store.deployments.handles()
+        except Unavailable as error:
+            log.warning("previews are left running: %s", error)
+            return
         stop, grace = self._shop.drivers.runtime.stop, self._shop.settings.grace
-        await asyncio.gather(*(stop(handle, grace) for handle in handles if handle is not None))
+        stopping = [stop(handle, grace) for handle in handles.values()]
+        ends = await asyncio.gather(*stopping, return_exceptions=True)
+        for deployment_id, end in zip(handles, ends, strict=True):
+            if end is not None:
+                log.warning("deployment %s did not stop: %s", deployment_id, end)
 
     async def _recover(self) -> None:
         """Clears what a server that died left behind, and asks for every preview."""

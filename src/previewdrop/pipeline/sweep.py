@@ -81,7 +81,7 @@ class Sweep:
     async def _remove_orphans(self) -> None:
         store, drivers = self._shop.store, self._shop.drivers
         rows = await store.previews.all()
-        holding = await store.deployments.holding()
+        holding = {*await store.deployments.holding(), *await store.deployments.handles()}
         identifiers = {self._shop.names(row).identifier for row in rows}
         removed = [
             *await drivers.runtime.sweep(holding),

@@ -106,6 +106,16 @@ class Deployments:
             found = [*await session.scalars(live), *await session.scalars(unfinished)]
         return {number for number in found if number is not None}
 
+    async def handles(self) -> dict[int, Json]:
+        """The runtime's handle of each deployment that has one: live, begun, draining, left."""
+        query = (
+            select(Deployment.id, Deployment.handle)
+            .where(Deployment.handle.is_not(None))
+            .order_by(Deployment.id)
+        )
+        async with self._database.transaction() as session:
+            return {row[0]: row[1] or {} for row in await session.execute(query)}
+
     async def artifacts(self) -> set[str]:
         """Keys of the artifacts that live and unfinished deployments were built as."""
         key = Deployment.made["artifact"]["key"].astext

@@ -1,0 +1,78 @@
+"""The running server: what it stops when it ends, and what does not keep it from starting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+
+from previewdrop.bootstrap.server import Server
+from previewdrop.domain.secret import Secret
+from previewdrop.drivers.memory import Misbehaviour
+from previewdrop.pipeline.jobs import Jobs
+from previewdrop.pipeline.reconcile import Reconciler
+from previewdrop.web.events import Changes
+from previewdrop.web.ports import Control, Operations, ServerFacts
+from repositories import commit
+
+from .conftest import Plant
+
+
+@asynccontextmanager
+async def running(plant: Plant) -> AsyncGenerator[Jobs]:
+    """A server on the plant's drivers, which is stopped at the end of the block."""
+    shop, state = plant.shop, plant.shop.store.database
+    jobs = Jobs(state.conninfo, shop.store, 4)
+    await jobs.open()
+    facts = ServerFacts("memory", "There is none.", True, "http://here", "https://there")
+    control = Control(shop.store, shop.settings, facts, cast("Operations", None), Secret("token"))
+    server = Server(shop, jobs, Reconciler(shop, jobs.wake), Changes(state), control)
+    stop = asyncio.Event()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        task = asyncio.create_task(server.run(listener, stop))
+        async with asyncio.timeout(20):
+            while not shop.home.server_file.exists() and not task.done():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        try:
+            yield jobs
+        finally:
+            stop.set()
+            await task
+            await jobs.close()
+
+
+async def push(plant: Plant, jobs: Jobs) -> int:
+    commit(plant.repository, {"note.txt": str(len(plant.runtime.started))})
+    preview_id = await plant.want()
+    await jobs.wake(preview_id)
+    return preview_id
+
+
+async def ready(plant: Plant, preview_id: int, deployments: int) -> None:
+    async with asyncio.timeout(20):
+        while len(plant.edge.switches) < deployments or (  # noqa: ASYNC110 - told by no event
+            (await plant.latest(preview_id)).state != "ready"
+        ):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("fault", [Misbehaviour.SLOW, Misbehaviour.BROKEN])
+async def test_a_deployment_that_drains_is_stopped_with_the_server(
+    plant: Plant, fault: Misbehaviour
+) -> None:
+    async with running(plant) as jobs:
+        preview_id = await push(plant, jobs)
+        await ready(plant, preview_id, 1)
+        plant.runtime.misbehave(Misbehaviour.SLOW, call="stop", times=1)
+        if fault is Misbehaviour.BROKEN:
+            plant.runtime.misbehave(fault, call="stop", times=1)
+        await push(plant, jobs)
+        await plant.runtime.reached("stop")
+        await ready(plant, preview_id, 2)
+    ends = [run.exit_code is not None for run in plant.runtime.runs.values()]
+    assert ends == ([True, True] if fault is Misbehaviour.SLOW else [False, True])
