@@ -86,9 +86,7 @@ class Server:
     async def _recover(self) -> None:
         """Clears what a server that died left behind, and asks for every preview."""
         await self._jobs.recover()
-        await self._sweep.abandon()
-        await self._sweep.orphans()
-        await self._sweep.drift()
+        await self._sweep.first()
 
     def _announce(self) -> None:
         """Tells command lines where the server is; written last, when everything answers."""

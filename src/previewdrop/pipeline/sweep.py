@@ -31,13 +31,22 @@ class Sweep:
         last_orphans = 0.0
         while True:
             await asyncio.sleep(EVERY)
-            await self._guarded(self.requests)
-            await self._guarded(self.expire)
-            await self._guarded(self.drift)
+            await _guarded(self.requests)
+            await _guarded(self.expire)
+            await _guarded(self.drift)
             now = asyncio.get_running_loop().time()
             if now - last_orphans > ORPHANS_EVERY:
                 last_orphans = now
-                await self._guarded(self.orphans)
+                await _guarded(self.orphans)
+
+    async def first(self) -> None:
+        """Clears what a server that died left behind; before any job runs.
+
+        What cannot be cleared now does not keep the server from starting.
+        """
+        await _guarded(self.abandon)
+        await _guarded(self.orphans)
+        await _guarded(self.drift)
 
     async def drift(self) -> None:
         """Asks for every preview to be looked at: what is as it should be costs a few reads."""
@@ -94,10 +103,11 @@ class Sweep:
         if removed:
             log.warning("removed what no preview owns: %s", ", ".join(removed))
 
-    async def _guarded(self, step: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await step()
-        except PreviewDropError as error:
-            log.warning("sweep: %s", error)
-        except Exception:
-            log.exception("sweep broke")
+
+async def _guarded(step: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await step()
+    except PreviewDropError as error:
+        log.warning("sweep: %s", error)
+    except Exception:
+        log.exception("sweep broke")

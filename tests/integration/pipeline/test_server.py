@@ -76,3 +76,12 @@ async def test_a_deployment_that_drains_is_stopped_with_the_server(
         await ready(plant, preview_id, 2)
     ends = [run.exit_code is not None for run in plant.runtime.runs.values()]
     assert ends == ([True, True] if fault is Misbehaviour.SLOW else [False, True])
+
+
+@pytest.mark.parametrize("fault", [Misbehaviour.BROKEN, Misbehaviour.UNAVAILABLE])
+async def test_a_sweep_that_fails_does_not_keep_the_server_from_starting(
+    plant: Plant, fault: Misbehaviour
+) -> None:
+    plant.database.misbehave(fault, call="sweep")
+    async with running(plant):
+        assert plant.shop.home.server_file.exists()
