@@ -1,6 +1,5 @@
 """The environment of a preview: precedence, references, rewriting, refusals."""
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -239,11 +238,9 @@ class TestCycles:
             f"V{n}=" + "".join(f"${{V{m}}}" for m in range(n + 1, 150)) + "\n" for n in range(150)
         )
         repeated = "A=1\n" * 20_000 + "B=${A}\n" * 15_000
-        began = time.perf_counter()
         with pytest.raises(BadTemplate):
             env(dense)
         assert env(repeated)["B"] == "1"
-        assert time.perf_counter() - began < 10
 
 
 class TestSizes:
