@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 
+from previewdrop.domain.errors import NotFound
 from previewdrop.domain.preview import DeploymentState, Failure, PreviewState, sources_of
 from previewdrop.store.database import StateDatabase
 from previewdrop.store.previews import tell
@@ -59,8 +60,11 @@ class Deployments:
             return (await session.scalars(query.order_by(Deployment.id.desc()))).all()
 
     async def get(self, deployment_id: int) -> Deployment:
+        """NotFound for one that was forgotten with its preview."""
         async with self._database.transaction() as session:
-            return await session.get_one(Deployment, deployment_id)
+            if deployment := await session.get(Deployment, deployment_id):
+                return deployment
+        raise NotFound(f"There is no deployment {deployment_id}.")
 
     async def answered(self, preview_id: int) -> int:
         """The newest generation that a deployment brought to ready or failed; 0 if none."""

@@ -37,10 +37,10 @@ class Changes:
         while True:
             try:
                 async with self._database.listen() as payloads:
-                    self._hand_out(None)
+                    self.tell(None)
                     async for payload in payloads:
                         content = json.loads(payload)
-                        self._hand_out(Change(content["preview"], content["deployment"]))
+                        self.tell(Change(content["preview"], content["deployment"]))
             except Unavailable as error:
                 log.warning("events: %s", error.message)
             await asyncio.sleep(0.5)
@@ -55,9 +55,14 @@ class Changes:
         finally:
             self._queues.discard(queue)
 
-    def _hand_out(self, change: Change | None) -> None:
+    def tell(self, change: Change | None) -> None:
+        """Hands a change to everybody; one who has not taken the others has to look again."""
         for queue in self._queues:
-            if not queue.full():
+            if queue.full():
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(None)
+            else:
                 queue.put_nowait(change)
 
 

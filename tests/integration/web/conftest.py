@@ -57,6 +57,14 @@ async def store(state: StateDatabase, home: Home) -> Store:
 
 
 @pytest.fixture
+async def main(store: Store) -> PreviewRow:
+    """A preview that is wanted, and nothing of it there yet."""
+    await store.projects.add("shop", "/code/shop", {})
+    preview = await store.previews.want("shop", "main", "a" * 40)
+    return await store.previews.by_id(preview.id)
+
+
+@pytest.fixture
 def changes(state: StateDatabase) -> Changes:
     return Changes(state)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from previewdrop.domain.errors import NotFound
 from previewdrop.store.previews import PreviewRow
 from previewdrop.web.api.schema import PreviewView
 from previewdrop.web.api.views import preview_view
@@ -38,10 +40,12 @@ async def show(control: Control, row: PreviewRow) -> PreviewView:
     live_commit, health = None, "/health"
     if row.preview.live is not None:
         same = row.latest is not None and row.latest.id == row.preview.live
-        live = row.latest if same else await control.store.deployments.get(row.preview.live)
-        if live is not None:
-            live_commit = live.commit
-            health = live.made.get("config", {}).get("health", health)
+        # It may have been removed since the row was read.
+        with suppress(NotFound):
+            live = row.latest if same else await control.store.deployments.get(row.preview.live)
+            if live is not None:
+                live_commit = live.commit
+                health = live.made.get("config", {}).get("health", health)
     warnings = [] if control.facts.isolated else [control.facts.isolation]
     expire_after = timedelta(days=control.settings.expire_days)
     url = control.operations.url(row)

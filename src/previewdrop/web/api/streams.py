@@ -48,23 +48,18 @@ async def follow_events(
     """`preview`: a preview as it is, all at first, then each that changed. `log`: a new line.
 
     Of a log that grows faster than anybody reads the newest lines are sent, and one that says so.
+    Where changes were missed, all are sent again.
     """
     with changes.follow() as queue:
-        seen = _Logs(control)
-        for row in [only] if only else await control.store.previews.all():
-            yield await _preview(control, row)
-            if row.latest and not DeploymentState(row.latest.state).ended:
-                async for event in seen.new(row.name, row.preview.id, row.latest.id):
-                    yield event
+        view = _View(control, only.preview.id if only else None)
+        async for event in view.whole():
+            yield event
         async for batch in gathered(queue):
-            for change in _distinct(batch):
-                if only and change.preview != only.preview.id:
-                    continue
-                row = await control.store.previews.by_id(change.preview)
-                if change.deployment is not None:
-                    async for event in seen.new(row.name, change.preview, change.deployment):
-                        yield event
-                yield await _preview(control, row)
+            events = view.whole() if None in batch else view.changed(_distinct(batch))
+            async for event in events:
+                yield event
+            if view.gone:
+                return
 
 
 @router.get("/previews/{project}/{preview}/logs/stream", response_class=EventSourceResponse)
@@ -111,6 +106,63 @@ async def execute(row: NamedPreview, body: ExecRequest, control: ControlDep) -> 
         yield _event("error", problem_of(error).model_dump())
 
 
+class _View:
+    """What one follower has been sent: of every preview, or of the one numbered `only`.
+
+    `gone` is set when there is nothing left of that one to follow.
+    """
+
+    def __init__(self, control: Control, only: int | None) -> None:
+        self._control = control
+        self._previews = control.store.previews
+        self._logs = _Logs(control)
+        self._only = only
+        self._sent: set[int] = set()
+        self._begun = False
+        self.gone = False
+
+    async def whole(self) -> Events:
+        """Every preview as it is, also one that was removed since, and the lines that are new.
+
+        At first that is none of a deployment that has ended.
+        """
+        there = [self._only] if self._only is not None else await self._all()
+        for number in dict.fromkeys([*there, *sorted(self._sent)]):
+            if row := await self._row(number):
+                if row.latest and (self._begun or not DeploymentState(row.latest.state).ended):
+                    async for event in self._logs.new(row.name, row.latest.id):
+                        yield event
+                elif row.latest:
+                    await self._logs.skip(row.latest.id)
+                yield await _preview(self._control, row)
+        self._sent &= set(there)
+        self._begun = True
+
+    async def changed(self, changes: list[Change]) -> Events:
+        """The previews that changed, and the lines that are new."""
+        for change in changes:
+            if self._only is not None and change.preview != self._only:
+                continue
+            if row := await self._row(change.preview):
+                if change.deployment is not None:
+                    async for event in self._logs.new(row.name, change.deployment):
+                        yield event
+                yield await _preview(self._control, row)
+
+    async def _all(self) -> list[int]:
+        return [row.preview.id for row in await self._previews.all()]
+
+    async def _row(self, number: int) -> PreviewRow | None:
+        """None if its project is gone meanwhile."""
+        try:
+            row = await self._previews.by_id(number)
+        except NotFound:
+            self.gone = number == self._only
+            return None
+        self._sent.add(number)
+        return row
+
+
 class _Logs:
     """The new lines of deployments' logs, each only once: a flood is cut to its newest lines."""
 
@@ -118,7 +170,11 @@ class _Logs:
         self._deployments = control.store.deployments
         self._after: dict[int, int] = {}
 
-    async def new(self, name: str, preview_id: int, deployment_id: int) -> Events:
+    async def skip(self, deployment_id: int) -> None:
+        """Counts the lines that are there as sent."""
+        self._after[deployment_id] = await self._deployments.log_end(deployment_id)
+
+    async def new(self, name: str, deployment_id: int) -> Events:
         chunks = await self._deployments.log(deployment_id, self._after.get(deployment_id, 0))
         if not chunks:
             return
@@ -132,7 +188,7 @@ async def _build_log(deployment: Deployment, control: Control, changes: ChangesD
     with changes.follow() as queue:
         after = 0
         while True:
-            state = (await control.store.deployments.get(deployment.id)).state
+            state = await _state(deployment.id, control)
             for chunk in await control.store.deployments.log(deployment.id, after):
                 after = chunk.id
                 for entry in _entries(chunk):
@@ -140,6 +196,14 @@ async def _build_log(deployment: Deployment, control: Control, changes: ChangesD
             if DeploymentState(state).ended:
                 return
             await _until(queue, deployment.preview_id)
+
+
+async def _state(deployment_id: int, control: Control) -> str:
+    """How far it has come; one that went with its preview has ended."""
+    try:
+        return (await control.store.deployments.get(deployment_id)).state
+    except NotFound:
+        return DeploymentState.CANCELLED
 
 
 async def _until(queue: asyncio.Queue[Change | None], preview_id: int) -> None:
