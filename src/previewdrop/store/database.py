@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from contextlib import aclosing, asynccontextmanager
+from typing import cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -52,14 +52,16 @@ class StateDatabase:
 
     @asynccontextmanager
     async def listen(self) -> AsyncGenerator[AsyncIterator[str]]:
-        """The payloads of CHANGES as they come, on a connection of its own."""
+        """The payloads of CHANGES as they come, on a connection of its own; or `Unavailable`."""
         try:
-            connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
-        except psycopg.OperationalError as error:
-            raise Unavailable("The state database does not answer.") from error
-        async with connection:
-            await connection.execute(f"LISTEN {CHANGES}")
-            yield _payloads(connection)
+            connecting = psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
+            async with await connecting as connection:
+                await connection.execute(f"LISTEN {CHANGES}")
+                # Left open, it would keep the connection from being closed.
+                async with aclosing(connection.notifies()) as notices:
+                    yield (notice.payload async for notice in notices)
+        except psycopg.Error as error:
+            raise Unavailable("The state database tells of no changes.") from error
 
     async def migrate(self) -> None:
         """Brings the schema to HEAD. Alembic is imported only when there is something to do."""
@@ -77,14 +79,6 @@ class StateDatabase:
 
     async def close(self) -> None:
         await self._engine.dispose()
-
-
-async def _payloads(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[str]:
-    try:
-        async for notice in connection.notifies():
-            yield notice.payload
-    except psycopg.OperationalError as error:
-        raise Unavailable("The state database closed the connection.") from error
 
 
 async def _upgrade(connection: AsyncConnection) -> None:

@@ -43,6 +43,8 @@ class Changes:
                         self.tell(Change(content["preview"], content["deployment"]))
             except Unavailable as error:
                 log.warning("events: %s", error.message)
+            except Exception:
+                log.exception("events broke")
             await asyncio.sleep(0.5)
 
     @contextmanager
