@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -182,9 +182,16 @@ async def test_the_environment_is_clean(preview: Preview) -> None:
 
 
 async def test_gets_no_descriptors_but_the_three(preview: Preview) -> None:
-    script = 'for f in 0 1 2 3 4 5 6 7; do test -e "/proc/$$/fd/$f" && echo $f; done; true'
-    assert await preview.sh(script) == ["0", "1", "2"]
-    assert await preview.sh("readlink /proc/$$/fd/0") == ["/dev/null"]
+    """Also none that the server was started with, as a shell, tmux or systemd may leave them."""
+    read, write = os.pipe()
+    left = [fcntl.fcntl(write, fcntl.F_DUPFD, number) for number in (3, 9, 47, 251)]
+    try:
+        code = "import os; print(*(n for n in range(4096) if os.path.exists(f'/proc/self/fd/{n}')))"
+        assert await preview.sh(f'exec python -c "{code}"') == ["0 1 2"]
+        assert await preview.sh("readlink /proc/$$/fd/0") == ["/dev/null"]
+    finally:
+        for descriptor in (read, write, *left):
+            os.close(descriptor)
 
 
 async def test_variables_do_not_reach_what_stands_outside(preview: Preview) -> None:
@@ -247,15 +254,6 @@ async def test_too_much_memory_is_noticed_and_named(preview: Preview) -> None:
     assert ended.state is ProcessState.EXITED
     assert ended.exit_code == -signal.SIGKILL
     assert ended.reason == "killed for memory, limit 64 MiB"
-
-
-async def test_starting_in_the_sandbox_costs_little(preview: Preview) -> None:
-    took: list[float] = []
-    for _ in range(10):
-        began = time.monotonic()
-        await preview.runtime.run(preview.spec, Process("x", ("true",)), print, 30)
-        took.append(time.monotonic() - began)
-    assert min(took) < 0.1
 
 
 async def test_everything_inside_dies_with_the_server(preview: Preview) -> None:

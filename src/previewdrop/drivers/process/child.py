@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +111,8 @@ def spawn(
     """Starts `argv` in a session of its own and returns its process id.
 
     `descriptors` maps each descriptor the process gets to one that is open here; it gets no
-    others. OSError when the program cannot be started.
+    others, not even those that the server itself was started with. OSError when the program cannot
+    be started.
     """
     held = {
         wanted: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD)
@@ -121,7 +123,10 @@ def spawn(
             argv[0],
             argv,
             dict(environment),
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, wanted) for wanted, fd in held.items()],
+            file_actions=[
+                *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited() - {0, 1, 2}),
+                *((os.POSIX_SPAWN_DUP2, fd, wanted) for wanted, fd in held.items()),
+            ],
             setsid=True,
             setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM),
@@ -203,6 +208,16 @@ def mark_of(pid: int) -> str | None:
         if part.startswith(_MARKED):
             return os.fsdecode(part.partition(b"=")[2])
     return None
+
+
+def _inherited() -> set[int]:
+    """Descriptors that a new process would get: a shell, tmux or systemd may have left some."""
+    found: set[int] = set()
+    for name in os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd"):  # noqa: PTH208
+        with suppress(OSError):
+            if os.get_inheritable(int(name)):
+                found.add(int(name))
+    return found
 
 
 def _stat(pid: int) -> tuple[Born, str] | None:
