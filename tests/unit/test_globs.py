@@ -1,6 +1,5 @@
 """Glob patterns: paths that pushes change, and branches."""
 
-
 import pytest
 
 from previewdrop.domain.globs import by_specificity, matches, touches
