@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from previewdrop.services.ports import Ports
 from previewdrop.services.postgres import STATE, PostgresService
 from previewdrop.services.supervisor import Supervisor
 from previewdrop.services.valkey import ValkeyService
+
+log = logging.getLogger(__name__)
 
 Find = Callable[[], Secret]
 
@@ -74,7 +77,11 @@ class EmbeddedServices:
 
     async def stop(self) -> None:
         """Stops all that were started, at the same time."""
-        await asyncio.gather(*(one.stop() for one in self._supervisors))
+        stopping = [one.stop() for one in self._supervisors]
+        ends = await asyncio.gather(*stopping, return_exceptions=True)
+        for one, end in zip(self._supervisors, ends, strict=True):
+            if end is not None:
+                log.warning("%s did not stop: %s", one.program.name, end)
 
     @property
     def addresses(self) -> Addresses:

@@ -122,8 +122,7 @@ class Supervisor:
         """Ends supervision and leaves the process running, for the next server to adopt."""
         if self._watch:
             self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
+            await asyncio.wait({self._watch})
             self._watch = None
 
     async def reached(self, state: ServiceState, *, restarts: int = 0) -> None:
@@ -132,11 +131,17 @@ class Supervisor:
             await self._changed.wait_for(lambda: self.state is state and self.restarts >= restarts)
 
     async def _keep(self, daemon: Daemon) -> None:
+        """Starts the service again whenever it ends; nothing but a cancellation ends this."""
         loop = asyncio.get_running_loop()
         delay = _FIRST_DELAY
         while True:
             since = loop.time()
-            code = await self._until_end(daemon)
+            try:
+                code = await self._until_end(daemon)
+            except Exception as error:  # noqa: BLE001 - logged, and supervision goes on
+                _log.exception("%s cannot be watched: %r", self.program.name, error)
+                await asyncio.sleep(_LOG_LOOK)
+                continue
             delay = _FIRST_DELAY if loop.time() - since >= _STEADY else delay
             self.error = f"{self.program.name} ended{_how(code)}."
             _log.warning("%s It is started again.", self.error)
@@ -151,6 +156,9 @@ class Supervisor:
                 except (PreviewDropError, OSError) as error:
                     self.error = str(error)
                     _log.warning("%s", self.error)
+                except Exception as error:  # noqa: BLE001 - logged, and supervision goes on
+                    self.error = f"{self.program.name} cannot be started: {error!r}."
+                    _log.exception("%s", self.error)
             self.restarts += 1
             await self._become(ServiceState.RUNNING)
 
@@ -182,8 +190,8 @@ class Supervisor:
             raise ServerError(
                 f"{program.name} cannot be started: {error.strerror}: {error.filename}."
             ) from error
-        daemon.write(self._pid_file)
         try:
+            daemon.write(self._pid_file)
             await self._await_ready(daemon, program.start_timeout, written)
         except BaseException:
             await daemon.stop(program.stop_signals)
@@ -247,11 +255,12 @@ class Supervisor:
 def bound(log: Path, size: int) -> None:
     """Moves a log that outgrew `size` bytes to `<name>.1`; the process goes on appending to it.
 
-    Lines that are written in the moment between copy and cut are lost.
+    Lines that are written in the moment between copy and cut are lost. Where the disk is full the
+    log is cut all the same, to make room, and the copy is short.
     """
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         if log.stat().st_size > size:
-            with log.open("rb") as old:
+            with suppress(OSError), log.open("rb") as old:
                 old.seek(-size, os.SEEK_END)
                 log.with_name(f"{log.name}.1").write_bytes(old.read())
             os.truncate(log, 0)
