@@ -143,12 +143,6 @@ class Jobs:
             else:
                 return
 
-    async def forget_old(self) -> None:
-        """Deletes jobs that ended: they say nothing that deployments do not say."""
-        await self._app.job_manager.delete_old_jobs(
-            nb_hours=1, include_failed=True, include_cancelled=True, include_aborted=True
-        )
-
 
 def _lock(preview_id: int) -> str:
     return f"preview:{preview_id}"

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 EVERY = 30.0
 ORPHANS_EVERY = 600.0
+DEPLOYMENTS_KEPT = 20
 
 
 class Sweep:
@@ -38,6 +39,7 @@ class Sweep:
             if now - last_orphans > ORPHANS_EVERY:
                 last_orphans = now
                 await _guarded(self.orphans)
+                await _guarded(self.history)
 
     async def first(self) -> None:
         """Clears what a server that died left behind; before any job runs.
@@ -86,6 +88,11 @@ class Sweep:
         async with self._reconciler.pause() as paused:
             if paused:
                 await self._remove_orphans()
+
+    async def history(self) -> None:
+        """Forgets the oldest deployments of each preview, with their logs."""
+        if forgotten := await self._shop.store.deployments.forget_old(DEPLOYMENTS_KEPT):
+            log.info("forgot %s old deployments", forgotten)
 
     async def _remove_orphans(self) -> None:
         store, drivers = self._shop.store, self._shop.drivers

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
 
 from previewdrop.domain.errors import NotFound
 from previewdrop.domain.preview import DeploymentState, Failure, PreviewState, sources_of
@@ -127,6 +127,25 @@ class Deployments:
         async with self._database.transaction() as session:
             found = await session.scalars(select(key).where(Deployment.id.in_(holding)))
             return {one for one in found if one}
+
+    async def forget_old(self, keep: int) -> int:
+        """Deletes all but the `keep` newest of each preview, with their logs; how many went.
+
+        What is live, unfinished or still holds something stays however old it is.
+        """
+        newest_first = func.row_number().over(
+            partition_by=Deployment.preview_id, order_by=Deployment.id.desc()
+        )
+        ranked = select(Deployment.id, newest_first.label("rank")).subquery()
+        live = select(Preview.live).where(Preview.live.is_not(None))
+        query = delete(Deployment).where(
+            Deployment.id.in_(select(ranked.c.id).where(ranked.c.rank > keep)),
+            Deployment.id.not_in(live),
+            Deployment.state.not_in(UNFINISHED),
+            Deployment.handle.is_(None),
+        )
+        async with self._database.transaction() as session:
+            return len((await session.scalars(query.returning(Deployment.id))).all())
 
     async def advance(self, deployment_id: int, state: DeploymentState) -> bool:
         """Goes to `state` if that may follow; False if the deployment has ended meanwhile."""

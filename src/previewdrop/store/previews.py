@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, func, select, text, update
+from sqlalchemy import Select, and_, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from previewdrop.domain.errors import Conflict, NotFound
 from previewdrop.domain.naming import slug_for_number, slugs_for_branch
 from previewdrop.domain.preview import DeploymentState, PreviewState
 from previewdrop.store.database import CHANGES, StateDatabase
-from previewdrop.store.tables import Deployment, Json, Preview, Project
+from previewdrop.store.tables import Deployment, Json, Preview, Project, Variable
 
 FREE_NUMBER = text(
     "SELECT number FROM generate_series(1, :capacity - 1) AS number"
@@ -152,11 +152,18 @@ class Previews:
         await self._set(preview_id, waiting=reason)
 
     async def removed(self, preview_id: int) -> None:
-        """Records that nothing is left of a preview that nobody wants."""
+        """Records that nothing is left of a preview that nobody wants.
+
+        Its deployments, their logs and its own variables go with it.
+        """
         async with self._database.transaction() as session:
             preview = await session.get_one(Preview, preview_id, with_for_update=True)
             preview.live = preview.cache_number = preview.database = preview.waiting = None
             preview.state = PreviewState.REMOVED if not preview.present else PreviewState.PENDING
+            if not preview.present:
+                await session.execute(delete(Deployment).where(Deployment.preview_id == preview_id))
+                own = Variable.project_id == preview.project_id, Variable.preview == preview.slug
+                await session.execute(delete(Variable).where(*own))
             await tell(session, preview_id)
 
     async def waiting(self, project_id: int) -> Sequence[int]:
