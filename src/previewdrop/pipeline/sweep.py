@@ -39,6 +39,7 @@ class Sweep:
             if now - last_orphans > ORPHANS_EVERY:
                 last_orphans = now
                 await _guarded(self.orphans)
+                await _guarded(self.mirrors)
                 await _guarded(self.history)
 
     async def first(self) -> None:
@@ -88,6 +89,12 @@ class Sweep:
         async with self._reconciler.pause() as paused:
             if paused:
                 await self._remove_orphans()
+
+    async def mirrors(self) -> None:
+        """Removes what was fetched of repositories that no project has any more."""
+        sources = {project.source for project, _ in await self._shop.store.projects.all()}
+        if removed := await self._shop.checkouts.sweep(sources):
+            log.info("removed mirrors that no project needs: %s", ", ".join(removed))
 
     async def history(self) -> None:
         """Forgets the oldest deployments of each preview, with their logs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -11,7 +12,7 @@ from previewdrop.drivers.memory import Misbehaviour
 from previewdrop.pipeline.sweep import DEPLOYMENTS_KEPT, Sweep
 from previewdrop.store.tables import LogChunk
 from previewdrop.store.variables import StoredVariable
-from repositories import commit
+from repositories import commit, make_repository
 
 from .conftest import Plant
 
@@ -61,6 +62,24 @@ async def test_a_live_preview_keeps_its_newest_deployments(plant: Plant) -> None
     assert kept[-1] == row.preview.live
     assert len(kept) == DEPLOYMENTS_KEPT + 1
     assert await store.answered(row.preview.id) == row.preview.generation
+
+
+async def test_mirrors_stay_as_long_as_their_project(plant: Plant, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = make_repository(tmp_path / "other", "healthy")
+    await plant.deploy()
+    await plant.shop.checkouts.fetch(str(other), branch="main")
+    mirrors = plant.shop.home.mirrors
+    assert len(list(mirrors.glob("*.git"))) == 2
+    await plant.shop.store.projects.add("other", str(other), {})
+    await sweep(plant).mirrors()
+    assert len(list(mirrors.glob("*.git"))) == 2
+    await plant.shop.store.projects.forget("other")
+    await plant.shop.store.projects.drop_forgotten()
+    await sweep(plant).mirrors()
+    assert len(list(mirrors.glob("*.git"))) == 1
+    commit(plant.repository, {"note.txt": "more"})
+    await plant.deploy()
 
 
 async def test_what_drains_is_no_orphan(plant: Plant) -> None:
