@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from previewdrop.domain.errors import ServerError
 
 _LONGEST_SOCKET_PATH = 100
 """sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero."""
@@ -102,9 +106,28 @@ class Home:
         return self.path / "runs"
 
     def socket(self, name: str) -> Path:
-        """A path for a Unix socket: in the data folder, or where it is short enough to bind."""
+        """A path for a Unix socket: in the data folder, or where it is short enough to bind.
+
+        ServerError if somebody else may enter the folder: anybody can make one in /tmp before us.
+        """
         path = self.path / "sockets" / name
         if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
             path = Path(tempfile.gettempdir()) / f"previewdrop-{self.installation}" / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # a link to nowhere; what is there is looked at below
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.is_private(path.parent):
+            raise ServerError(
+                f"The folder {path.parent} for sockets is not ours alone.",
+                "Remove it, or set PREVIEWDROP_HOME to a shorter path, which needs no such folder.",
+            )
         return path
+
+    def is_private(self, folder: Path) -> bool:
+        """Whether it is a folder, no link, that only we or the data folder's owner may enter."""
+        try:
+            seen = folder.lstat()
+            owners = {os.geteuid(), self.path.stat().st_uid}
+        except OSError:
+            return False
+        closed = stat.S_IMODE(seen.st_mode) & 0o077 == 0
+        return stat.S_ISDIR(seen.st_mode) and closed and seen.st_uid in owners
