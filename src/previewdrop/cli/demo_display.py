@@ -14,7 +14,7 @@ from previewdrop.cli.story import Story
 from previewdrop.cli.views import Preview, Stage
 
 _WHO, _BRANCH, _STAGE = 7, 20, 12
-_MARKS = {Outcome.READY: ("✓", "green"), Outcome.CANCELLED: ("–", "yellow")}
+_MARKS = {Outcome.READY: ("✓", "green"), Outcome.REMOVED: ("–", "yellow")}
 
 
 @dataclass(frozen=True, slots=True)

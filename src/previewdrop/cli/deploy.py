@@ -89,7 +89,6 @@ def ending(api: Api, end: Outcome, preview: Preview) -> list[Text]:
     sentence = {
         Outcome.WAITING: preview["waiting"] or "",
         Outcome.REMOVED: f"{preview['name']} was removed meanwhile.",
-        Outcome.CANCELLED: f"The deployment was cancelled. {_watch(preview)}",
     }.get(end, f"The deployment failed. {display.full_log(preview)}")
     return [Text.assemble(("✗ ", "red"), sentence)]
 

@@ -24,7 +24,6 @@ class Outcome(StrEnum):
 
     READY = "ready"
     FAILED = "failed"
-    CANCELLED = "cancelled"
     WAITING = "waiting"
     REMOVED = "removed"
 
@@ -48,8 +47,8 @@ class Screen(Protocol):
 def outcome(preview: Preview, generation: int) -> Outcome | None:
     """What became of the request that got `generation`; None while it is under way.
 
-    A newer push replaces the commit that is waited for. A cancelled deployment counts only if
-    nothing newer was asked for.
+    A newer push replaces the commit that is waited for. A cancelled deployment is no end: the
+    server deploys what is wanted again.
     """
     if preview["state"] == "removed":
         return Outcome.REMOVED
@@ -60,8 +59,6 @@ def outcome(preview: Preview, generation: int) -> Outcome | None:
             return Outcome.READY
         if state is DeploymentState.FAILED:
             return Outcome.FAILED
-        if state is DeploymentState.CANCELLED and deployment["generation"] >= preview["generation"]:
-            return Outcome.CANCELLED
         if state is not DeploymentState.CANCELLED:
             return None
     return Outcome.WAITING if preview["waiting"] else None

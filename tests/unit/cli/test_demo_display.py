@@ -60,8 +60,8 @@ def test_the_heading_tells_the_story() -> None:
             "  ✗ Ben    ben/email-search    failed        9.0 s   It did not start",
         ),
         (
-            Progress("Ben", "b", Outcome.CANCELLED, "health", 9.0),
-            "  – Ben    b                   cancelled     9.0 s",
+            Progress("Ben", "b", Outcome.REMOVED, "health", 9.0),
+            "  – Ben    b                   removed       9.0 s",
         ),
     ],
 )
