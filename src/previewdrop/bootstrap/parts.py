@@ -52,6 +52,7 @@ async def put_together(
         stack.push_async_callback(state.close)
         await state.migrate()
         store = Store(state, box)
+        await store.check_keys()
         jobs = Jobs(state.conninfo, store, settings.concurrency)
         await jobs.open()
         stack.push_async_callback(jobs.close)
