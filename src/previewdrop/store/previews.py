@@ -17,7 +17,7 @@ from previewdrop.store.database import CHANGES, StateDatabase
 from previewdrop.store.tables import Deployment, Json, Preview, Project, Variable
 
 FREE_NUMBER = text(
-    "SELECT number FROM generate_series(1, :capacity - 1) AS number"
+    "SELECT number FROM generate_series(1, :capacity) AS number"
     " WHERE number NOT IN (SELECT cache_number FROM previews WHERE cache_number IS NOT NULL)"
     " ORDER BY number LIMIT 1"
 )
@@ -129,7 +129,10 @@ class Previews:
             return [PreviewRow(*row) for row in await session.execute(query)]
 
     async def lease_number(self, preview_id: int, capacity: int) -> int:
-        """The number of the preview's Redis database: the one it has, or the lowest free one."""
+        """The number of the preview's Redis database: the one it has, or the lowest free one.
+
+        Numbers go from 1 to `capacity`.
+        """
         async with self._database.transaction() as session:
             await session.execute(text("SELECT pg_advisory_xact_lock(7780)"))
             preview = await session.get_one(Preview, preview_id)
@@ -137,7 +140,7 @@ class Previews:
                 number = await session.scalar(FREE_NUMBER, {"capacity": capacity})
                 if number is None:
                     raise Conflict(
-                        f"All {capacity - 1} Redis databases are leased.",
+                        f"All {capacity} Redis databases are leased.",
                         "Remove previews, or raise PREVIEWDROP_REDIS_DATABASES.",
                     )
                 preview.cache_number = number
