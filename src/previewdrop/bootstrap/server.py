@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -46,7 +47,7 @@ class Server:
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Works and answers until `stop` is set, then stops the previews too."""
         await self._recover()
-        api = Api(create_app(self._control, self._changes))
+        api = Api(create_app(self._control, self._changes), self._announce)
         work = [
             asyncio.create_task(self._jobs.work(self._reconciler.reconcile), name="jobs"),
             asyncio.create_task(self._changes.run(), name="changes"),
@@ -54,7 +55,6 @@ class Server:
             asyncio.create_task(api.serve([listener]), name="api"),
         ]
         stopping = asyncio.create_task(stop.wait())
-        self._announce()
         try:
             done, _ = await asyncio.wait({*work, stopping}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:
@@ -107,14 +107,22 @@ class Server:
 
 
 class Api(uvicorn.Server):
-    """uvicorn without its own signal handlers: the server around it decides when to stop."""
+    """uvicorn without its own signal handlers: the server around it decides when to stop.
 
-    def __init__(self, app: Any) -> None:
+    `listening` is called as soon as it answers.
+    """
+
+    def __init__(self, app: Any, listening: Callable[[], None]) -> None:
+        self._listening = listening
         super().__init__(
             uvicorn.Config(
                 app, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=1
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
 
     @contextlib.contextmanager
     def capture_signals(self):

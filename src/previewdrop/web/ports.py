@@ -15,7 +15,7 @@ from previewdrop.store.tables import Project
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """How this server runs. `services` says of each service what it is, in a few words."""
+    """How this server runs. `isolation` is a sentence on how previews are kept apart."""
 
     runtime: str
     isolation: str

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -23,8 +24,11 @@ from .conftest import Plant
 
 
 @asynccontextmanager
-async def running(plant: Plant) -> AsyncGenerator[Jobs]:
-    """A server on the plant's drivers, which is stopped at the end of the block."""
+async def running(plant: Plant, ports: list[int] | None = None) -> AsyncGenerator[Jobs]:
+    """A server on the plant's drivers, which is stopped at the end of the block.
+
+    Its port is added to `ports`.
+    """
     shop, state = plant.shop, plant.shop.store.database
     jobs = Jobs(state.conninfo, shop.store, 4)
     await jobs.open()
@@ -34,6 +38,8 @@ async def running(plant: Plant) -> AsyncGenerator[Jobs]:
     stop = asyncio.Event()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        if ports is not None:
+            ports.append(listener.getsockname()[1])
         task = asyncio.create_task(server.run(listener, stop))
         async with asyncio.timeout(20):
             while not shop.home.server_file.exists() and not task.done():  # noqa: ASYNC110
@@ -85,3 +91,21 @@ async def test_a_sweep_that_fails_does_not_keep_the_server_from_starting(
     plant.database.misbehave(fault, call="sweep")
     async with running(plant):
         assert plant.shop.home.server_file.exists()
+
+
+async def test_it_answers_before_it_says_so(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    listening: list[bool] = []
+    ports: list[int] = []
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if target == plant.shop.home.server_file:
+            port = ports[0]
+            with socket.socket() as client:
+                listening.append(client.connect_ex(("127.0.0.1", port)) == 0)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    async with running(plant, ports):
+        pass
+    assert listening == [True]
