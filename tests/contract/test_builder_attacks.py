@@ -9,7 +9,7 @@ import io
 import os
 import tarfile
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,12 @@ import pytest
 from previewdrop.config.home import Home
 from previewdrop.domain.app import AppFacts, AppObject, Dependencies, Lock
 from previewdrop.domain.errors import StageFailed
+from previewdrop.domain.spec import MIB, Limits
 from previewdrop.drivers.base import BuildSpec
 from previewdrop.drivers.process import environments
 from previewdrop.drivers.process.builder import ProcessBuilder, read_files
+from previewdrop.drivers.process.cgroups import find_cgroups
+from previewdrop.drivers.process.runtime import ProcessRuntime
 from previewdrop.drivers.process.sandbox import find_sandbox
 
 pytestmark = pytest.mark.skipif(
@@ -202,6 +205,41 @@ async def test_what_is_counted_and_swept_is_not_led_astray(
     await builder.sweep([])
     assert not list(field.cache.glob("building-*"))
     assert Path("/etc/passwd").exists()
+
+
+@pytest.mark.skipif(find_cgroups() is None, reason="this machine has no cgroups")
+async def test_a_build_that_takes_too_much_memory_is_killed_and_named(
+    field: Range, builder: ProcessBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it shares it out among processes, none of which takes much."""
+    limits = Limits(memory=256 * MIB, processes=64, files=4096)
+    monkeypatch.setattr("previewdrop.drivers.process.builder._LIMITS", limits)
+    spec = field.attack("hogs", """
+        for _ in range(4):
+            if os.fork() == 0:
+                hog = b"x" * (100 << 20)
+                time.sleep(60)
+        os.wait()
+    """)  # fmt: skip
+    with pytest.raises(StageFailed, match="killed for memory"):
+        await builder.ensure(replace(spec, timeout=8), print)
+    groups = find_cgroups()
+    assert groups is not None
+    assert not groups.names(f"previewdrop-{field.home.installation}-")
+
+
+@pytest.mark.skipif(find_cgroups() is None, reason="this machine has no cgroups")
+async def test_groups_of_builds_that_died_half_way_are_swept(
+    field: Range, builder: ProcessBuilder
+) -> None:
+    groups = find_cgroups()
+    assert groups is not None
+    prefix = f"previewdrop-{field.home.installation}-"
+    groups.group(f"{prefix}build-0123456789abcdef-12345678").create(Limits())
+    runtime = ProcessRuntime(field.home)
+    assert await runtime.sweep([]) == []
+    await builder.sweep([])
+    assert not groups.names(prefix)
 
 
 async def test_files_are_hard_links_into_the_cache(field: Range, builder: ProcessBuilder) -> None:

@@ -138,6 +138,18 @@ async def test_writes_only_what_is_its_own(preview: Preview) -> None:
     assert Path(preview.spec.source, "here").exists()
 
 
+async def test_shared_memory_is_bounded(preview: Preview) -> None:
+    size = 8 * MIB
+    spec = replace(preview.spec, limits=Limits(memory=2 * size))
+    script = "head -c 33554432 /dev/zero > /dev/shm/x; wc -c < /dev/shm/x; echo x > /dev/planted"
+    lines: list[str] = []
+    await preview.runtime.run(spec, Process("x", script), lines.append, 30)
+    assert str(size) in lines
+    assert any("/dev/planted: Read-only file system" in line for line in lines) or any(
+        "/dev/planted: Permission denied" in line for line in lines
+    ), lines
+
+
 async def test_cannot_change_the_kernel(preview: Preview) -> None:
     before = Path("/proc/sys/kernel/core_pattern").read_text()
     assert await preview.status("test -w /proc/sys/kernel/core_pattern") == 1

@@ -99,6 +99,7 @@ WALLS = Walls(
     read=("/root/py/3.12", "/usr/local/py", "/h/environments/k"),
     write=("/h/checkouts/7",),
     account=1_900_000_007,
+    shared=4096,
 )
 INSIDE = (
     "--ro-bind", "/usr", "/usr",
@@ -111,7 +112,8 @@ INSIDE = (
 )  # fmt: skip
 SEALED = ("--ro-bind", "/proc/sys", "/proc/sys", "--ro-bind", "/dev/null", "/proc/kcore")
 OWN = (
-    "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm",
+    "--dev", "/dev", "--perms", "1777", "--size", "4096", "--tmpfs", "/dev/shm",
+    "--remount-ro", "/dev",
     "--bind", "/h/runs/7/tmp", "/tmp",
     "--perms", "0755", "--dir", "/var", "--symlink", "/tmp", "/var/tmp",
     "--perms", "0755", "--dir", "/home", "--bind", "/h/runs/7/home", "/home/app",

@@ -177,6 +177,8 @@ def test_what_is_written_into_a_cgroup() -> None:
         ("pids.max", "26"),
         ("cpu.max", "150000 100000"),
     ]
+    assert list(cgroups.settings("cpu", limits, 50))[-1] == ("cpu.shares", "512")
+    assert list(cgroups.settings("unified", limits, 50))[-1] == ("cpu.weight", "50")
 
 
 def test_own_groups_of_version_2() -> None:

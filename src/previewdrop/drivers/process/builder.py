@@ -23,6 +23,7 @@ from previewdrop.domain.secret import Redactor
 from previewdrop.domain.spec import MIB, Limits
 from previewdrop.drivers.base import Artifact, BuildSpec, LogLine
 from previewdrop.drivers.process import child, commands, environments, failures, task
+from previewdrop.drivers.process.cgroups import Group, find_cgroups, removed
 from previewdrop.drivers.process.installation import (
     Installation,
     installation_for,
@@ -40,7 +41,11 @@ _LARGEST_FILE = 16 * MIB
 _BUILDS = 50_000_000
 """Account numbers of builds begin here; those of deployments are below."""
 
-_LIMITS = Limits(memory=8192 * MIB, processes=2048, files=16384)
+_LIMITS = Limits(memory=2048 * MIB, cpus=float(os.cpu_count() or 1), processes=1024, files=16384)
+_WEIGHT = 50
+"""Percent of the CPU time that a running preview gets when there is not enough."""
+
+_KILLED = 137
 _PASSED = (
     "ALL_PROXY",
     "HTTPS_PROXY",
@@ -71,6 +76,7 @@ class ProcessBuilder:
     def __init__(self, home: Home, sandbox: str = "auto", *, keep_bytes: int = 4096 * MIB) -> None:
         self._home = home
         self._sandbox = find_sandbox(sandbox)
+        self._cgroups = find_cgroups()
         self._keep_bytes = keep_bytes
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._building: set[str] = set()
@@ -130,12 +136,23 @@ class ProcessBuilder:
         for folder in self._home.builds.glob("*"):
             if folder.name not in self._building:
                 await asyncio.to_thread(remove_tree, folder)
+        for name in self._cgroups.names(self._groups) if self._cgroups else ():
+            token = name.removeprefix(self._groups)
+            if token not in self._building and (group := self._group(token)):
+                group.remove()
         for cache in self._home.package_cache.glob("*"):
             lock = self._lock(f"project {cache.name}")
             if not lock.locked():
                 async with lock:
                     for left in cache.glob("building-*"):
                         await asyncio.to_thread(remove_tree, left)
+
+    def _group(self, token: str) -> Group | None:
+        return self._cgroups.group(f"{self._groups}{token}") if self._cgroups else None
+
+    @property
+    def _groups(self) -> str:
+        return f"previewdrop-{self._home.installation}-build-"
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
@@ -160,6 +177,8 @@ class ProcessBuilder:
                 ) from error
             finally:
                 await asyncio.to_thread(place.clear)
+                if group := self._group(token):
+                    await removed(group)
                 self._building.discard(token)
 
     async def _build_in(
@@ -200,8 +219,12 @@ class ProcessBuilder:
             read=(uv, build.interpreter.prefix, str(place.repository), *_uv_settings()),
             write=(str(place.cache),),
             account=account,
+            shared=_LIMITS.memory // 2,
             bound=True,
         )
+        group = self._group(place.token)
+        if group:
+            group.create(_LIMITS, _WEIGHT)
         deadline = asyncio.get_running_loop().time() + spec.timeout
 
         async def step(argv: tuple[str, ...]) -> None:
@@ -211,18 +234,29 @@ class ProcessBuilder:
                 lines.append(redact(line))
                 log(lines[-1])
 
-            each = task.Task(argv, walls, place.record, place.status, _LIMITS)
+            each = task.Task(
+                argv,
+                walls,
+                place.record,
+                place.status,
+                _LIMITS,
+                entries=group.entries("uv") if group else (),
+                controllers=self._cgroups.controllers if self._cgroups else frozenset(),
+            )
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             try:
                 code = await task.run(self._sandbox, each, keep, left)
             except TimeoutError as error:
+                if group and group.killed_for_memory("uv"):
+                    raise failures.explain(lines, _KILLED) from error
                 raise StageFailed(
                     f"Installing the dependencies took longer than {spec.timeout:g} s.",
                     "Use packages that have wheels, or raise PREVIEWDROP_BUILD_TIMEOUT.",
                     log_tail=tuple(lines[-20:]),
                 ) from error
             if code:
-                raise failures.explain(lines, code)
+                killed = group and group.killed_for_memory("uv")
+                raise failures.explain(lines, _KILLED if killed else code)
 
         for local in build.installation.skipped:
             log(f"{local} is imported from where it stands in the repository, not installed")

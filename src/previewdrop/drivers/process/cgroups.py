@@ -6,6 +6,7 @@ below the highest group that is ours. https://docs.kernel.org/admin-guide/cgroup
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.spec import Limits
 
 _NEEDED = ("memory", "pids")
@@ -20,6 +22,8 @@ _WANTED = ("memory", "pids", "cpu")
 _PERIOD = 100_000
 """Microseconds, the kernel's default."""
 
+_UNKILLABLE = 30.0
+_BETWEEN_ATTEMPTS = 0.01
 _OWN_PROCESSES = 16
 """Room for the sandboxes' own processes, which count too."""
 
@@ -49,13 +53,16 @@ class Group:
 
     folders: tuple[tuple[str, Path], ...]
 
-    def create(self, limits: Limits) -> None:
-        """Makes the group if need be, and sets its limits. OSError if the system refuses."""
+    def create(self, limits: Limits, weight: int | None = None) -> None:
+        """Makes the group if need be, and sets its limits. OSError if the system refuses.
+
+        `weight` is its share of busy CPUs, in percent of what a group has otherwise.
+        """
         for controller, path in self.folders:
             path.mkdir(exist_ok=True)
             if controller == "unified":
                 _enable(path)
-            for file, value in settings(controller, limits):
+            for file, value in settings(controller, limits, weight):
                 if (path / file).exists():
                     (path / file).write_text(value)
 
@@ -117,7 +124,19 @@ class Group:
         return gone
 
 
-def settings(controller: str, limits: Limits) -> Iterator[tuple[str, str]]:
+async def removed(group: Group) -> None:
+    """Removes the group; a process that was killed leaves it a moment after it is gone."""
+    try:
+        async with asyncio.timeout(_UNKILLABLE):
+            while not group.remove():  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(_BETWEEN_ATTEMPTS)
+    except TimeoutError as error:
+        raise Unavailable("The cgroup of a preview cannot be removed.") from error
+
+
+def settings(
+    controller: str, limits: Limits, weight: int | None = None
+) -> Iterator[tuple[str, str]]:
     """The files of a group's folder and what to write into them.
 
     Version 1 wants memory before memory with swap; swap is not to be a way around the limit.
@@ -131,11 +150,15 @@ def settings(controller: str, limits: Limits) -> Iterator[tuple[str, str]]:
     if controller == "cpu":
         yield ("cpu.cfs_period_us", str(_PERIOD))
         yield ("cpu.cfs_quota_us", str(quota))
+        if weight is not None:
+            yield ("cpu.shares", str(1024 * weight // 100))
     if controller == "unified":
         yield ("memory.max", str(limits.memory))
         yield ("memory.swap.max", "0")
         yield ("pids.max", tasks)
         yield ("cpu.max", f"{quota} {_PERIOD}")
+        if weight is not None:
+            yield ("cpu.weight", str(weight))
 
 
 @cache

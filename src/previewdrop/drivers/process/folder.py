@@ -85,9 +85,9 @@ def mark_for(installation: str, deployment: int, name: str) -> str:
 
 
 def walls_for(
-    spec: RunSpec, folder: RunFolder, sandbox: Sandbox, name: str, *, bound: bool
+    spec: RunSpec, folder: RunFolder, sandbox: Sandbox, name: str, *, memory: int, bound: bool
 ) -> Walls:
-    """The walls of one of a deployment's processes."""
+    """The walls of one of a deployment's processes. Half of `memory` may be shared, as on Linux."""
     environment = str(spec.artifact["path"])
     return Walls(
         folder=str(Path(spec.source, spec.root)),
@@ -99,6 +99,7 @@ def walls_for(
         read=(str(spec.artifact["prefix"]), environment, str(folder.overlay)),
         write=(spec.source,),
         account=sandbox.account(spec.deployment),
+        shared=memory // 2,
         bound=bound,
     )
 

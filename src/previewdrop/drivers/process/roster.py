@@ -12,14 +12,13 @@ from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.spec import MIB
 from previewdrop.drivers.base import ObservedProcess, ProcessState
 from previewdrop.drivers.process import child, task
-from previewdrop.drivers.process.cgroups import Cgroups, Group
+from previewdrop.drivers.process.cgroups import Cgroups, Group, removed
 from previewdrop.drivers.process.folder import RunFolder, mark_for
 from previewdrop.drivers.process.sandbox import Sandbox
 
 _UNKILLABLE = 30.0
 """Seconds after which a process that SIGKILL did not end is reported: it hangs in the kernel."""
 
-_BETWEEN_ATTEMPTS = 0.01
 _HIGHEST_SIGNAL = 64
 
 
@@ -48,7 +47,7 @@ class Roster:
     async def forget(self, deployment: int) -> None:
         """Removes the cgroup of a deployment whose processes are gone."""
         if group := self.group(deployment):
-            await _emptied(group)
+            await removed(group)
         for key in [key for key in self._endings if key[0] == deployment]:
             del self._endings[key]
 
@@ -60,7 +59,7 @@ class Roster:
         names.update(mark.removeprefix(prefix).partition(".")[0] for mark in marks.values())
         if self._cgroups:
             groups = self._cgroups.names(f"previewdrop-{prefix}")
-            names.update(name.rpartition("-")[2] for name in groups)
+            names.update(name.removeprefix(f"previewdrop-{prefix}") for name in groups)
         return {int(name) for name in names if name.isdecimal()}
 
     def observed(self, deployment: int, name: str) -> ObservedProcess:
@@ -157,13 +156,3 @@ class Roster:
         names = [name for name in self.names(deployment) if self.alive(deployment, name)]
         records = [child.read_record(self.folder(deployment).record(name)) for name in names]
         return await self.pids(deployment) | {born.pid for born in records if born}
-
-
-async def _emptied(group: Group) -> None:
-    """Removes the group; a process that was killed leaves it a moment after it is gone."""
-    try:
-        async with asyncio.timeout(_UNKILLABLE):
-            while not group.remove():  # noqa: ASYNC110 - the kernel tells nobody
-                await asyncio.sleep(_BETWEEN_ATTEMPTS)
-    except TimeoutError as error:
-        raise Unavailable("The cgroup of a preview cannot be removed.") from error

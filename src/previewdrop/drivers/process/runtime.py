@@ -33,11 +33,6 @@ from previewdrop.drivers.process.sandbox import find_sandbox
 from previewdrop.drivers.process.tree import remove_tree
 
 _BETWEEN_ROTATIONS = 1.0
-_UNKILLABLE = 30.0
-"""Seconds after which a process that SIGKILL did not end is reported: it hangs in the kernel."""
-
-_BETWEEN_ATTEMPTS = 0.01
-_HIGHEST_SIGNAL = 64
 _COMMAND = "command "
 """Begins the name of a command that runs beside the app; no process of a preview has a space."""
 
@@ -235,13 +230,15 @@ class ProcessRuntime:
         *,
         bound: bool,
     ) -> task.Task:
-        command = process.command
+        command, limits = process.command, self._limits(spec)
         return task.Task(
             command=("/bin/sh", "-c", command) if isinstance(command, str) else command,
-            walls=walls_for(spec, folder, self._sandbox, process.name, bound=bound),
+            walls=walls_for(
+                spec, folder, self._sandbox, process.name, memory=limits.memory, bound=bound
+            ),
             record=folder.record(process.name),
             status=folder.status(process.name),
-            limits=self._limits(spec),
+            limits=limits,
             entries=group.entries("run" if bound else process.name) if group else (),
             controllers=self._cgroups.controllers if self._cgroups else frozenset(),
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from previewdrop.domain.spec import MIB
+
 HOME = "/home/app"
 TEMPORARY = "/tmp"  # noqa: S108 - the sandbox's own
 STATUS_FD = 3
@@ -51,7 +53,8 @@ class Walls:
 
     `read` and `write` are bound at their own path; `home` and `temporary` become HOME and /tmp;
     `etc` is a folder that becomes /etc; `Sandbox.furnish` fills it.
-    `account` is the user id under ACCOUNT. With `bound` the process dies with its starter.
+    `account` is the user id under ACCOUNT, `shared` the size of /dev/shm in bytes.
+    With `bound` the process dies with its starter.
     """
 
     folder: str
@@ -62,6 +65,7 @@ class Walls:
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     account: int = 1000
+    shared: int = 64 * MIB
     bound: bool = False
 
 
@@ -75,7 +79,7 @@ def sandbox_arguments(mode: Mode, machine: Machine, walls: Walls) -> tuple[str, 
     return (
         *_identity(mode),
         *(("--die-with-parent",) if walls.bound else ()),
-        *_system(mode, machine, walls.etc, mounts),
+        *_system(mode, machine, walls, mounts),
         *_own(walls, mounts),
         "--remount-ro",
         "/",
@@ -143,12 +147,12 @@ class _Mounts:
         return any(path.is_relative_to(folder) for folder in self._covered)
 
 
-def _system(mode: Mode, machine: Machine, etc: str, mounts: _Mounts) -> Iterator[str]:
+def _system(mode: Mode, machine: Machine, walls: Walls, mounts: _Mounts) -> Iterator[str]:
     for folder in machine.folders:
         yield from ("--ro-bind", folder, folder)
     for target, path in machine.links:
         yield from ("--symlink", target, path)
-    yield from ("--ro-bind", etc, "/etc")
+    yield from ("--ro-bind", walls.etc, "/etc")
     for path in machine.settings:
         yield from mounts.bind("--ro-bind", path, path)
     yield from ("--proc", "/proc")
@@ -157,7 +161,8 @@ def _system(mode: Mode, machine: Machine, etc: str, mounts: _Mounts) -> Iterator
             yield from ("--ro-bind", path, path)
         for path in machine.hidden:
             yield from ("--ro-bind", "/dev/null", path)
-    yield from ("--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm")  # noqa: S108
+    shared = ("--perms", "1777", "--size", str(walls.shared), "--tmpfs", "/dev/shm")  # noqa: S108
+    yield from ("--dev", "/dev", *shared, "--remount-ro", "/dev")
 
 
 def _own(walls: Walls, mounts: _Mounts) -> Iterator[str]:
