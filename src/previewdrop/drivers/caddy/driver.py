@@ -42,6 +42,7 @@ class CaddyEdge:
             FolderTable(routes) if routes else AdminTable(self._admin, installation)
         )
         self._changes = asyncio.Lock()
+        self._served: set[str] = set()
 
     async def ensure(self, route: Route) -> None:
         if not commands.is_upstream(route.upstream):
@@ -69,17 +70,23 @@ class CaddyEdge:
         await self._admin.aclose()
 
     async def _ensure_certificate(self, host: str) -> None:
-        """Asks for the project's certificate, and waits until the first request will find it."""
+        """Asks for the project's certificate, and waits until the first request will find it.
+
+        That it was asked for is not enough: Caddy may not have got it in time.
+        """
         subject = commands.subject_for(host)
-        if subject in (await self._admin.get(commands.SUBJECTS) or []):
+        asked = subject in (await self._admin.get(commands.SUBJECTS) or [])
+        if asked and subject in self._served:
             return
-        await self._admin.append(commands.SUBJECTS, subject)
+        if not asked:
+            await self._admin.append(commands.SUBJECTS, subject)
         try:
             async with asyncio.timeout(_CERTIFICATE_TIMEOUT):
                 while not await self._shakes_hands(host):  # noqa: ASYNC110 - no event tells
                     await asyncio.sleep(_LOOK_AGAIN)
         except TimeoutError as error:
             raise Unavailable(f"Caddy has no certificate for {subject} yet.") from error
+        self._served.add(subject)
 
     async def _shakes_hands(self, host: str) -> bool:
         context = ssl.create_default_context()
