@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from previewdrop.domain.errors import Unavailable
+from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.spec import Route
 from previewdrop.drivers.caddy import driver
 from previewdrop.drivers.caddy.driver import CaddyEdge
@@ -43,3 +43,14 @@ async def test_a_certificate_that_did_not_come_in_time_is_waited_for_again(
     with monkeypatch.context() as unasked:
         unasked.setattr(edge, "_shakes_hands", None)
         await edge.ensure(ROUTE)
+
+
+async def test_a_route_that_cannot_be_deleted_is_told(
+    edge: CaddyEdge, caddy_service: CaddyService
+) -> None:
+    await edge.remove(HOST)
+    odd = caddy_service.routes.files / HOST
+    odd.touch()
+    with pytest.raises(StageFailed, match=f"route of {HOST} cannot be deleted"):
+        await edge.remove(HOST)
+    odd.unlink()

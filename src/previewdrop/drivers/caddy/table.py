@@ -81,7 +81,15 @@ class FolderTable:
             path.unlink()
 
     async def delete(self, host: str) -> None:
-        shutil.rmtree(self._files / host, ignore_errors=True)
+        try:
+            shutil.rmtree(self._files / host)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StageFailed(
+                f"The route of {host} cannot be deleted: {error.strerror}.",
+                f"Requests are still sent on. Delete {self._files / host}.",
+            ) from error
 
     async def keep(self, wanted: Collection[str]) -> list[str]:
         hosts = [path.name for path in self._files.glob("*") if path.name not in wanted]
