@@ -35,9 +35,11 @@ def page() -> str:
     for name, field in Settings.model_fields.items():
         if name == "home":
             default = "`previewdrop` in `$XDG_DATA_HOME` or `~/.local/share`"
+        elif name == "docker_host":
+            default = "`$DOCKER_HOST`, else `unix:///var/run/docker.sock`"
         elif field.default is None:
             default = "unset"
-        elif name == "memory" or name.endswith("_bytes"):
+        elif name in ("memory", "build_memory") or name.endswith("_bytes"):
             default = f"`{field.default // MIB}MiB`"
         else:
             default = f"`{field.default}`"
@@ -48,7 +50,7 @@ def page() -> str:
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch):
     for name in list(os.environ):
-        if name.startswith("PREVIEWDROP_"):
+        if name.startswith("PREVIEWDROP_") or name == "DOCKER_HOST":
             monkeypatch.delenv(name)
 
 
@@ -76,7 +78,7 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch)
     assert settings.domain == "{project}.localhost"
     assert settings.max_previews == 2
     assert settings.expire_days == 14
-    assert settings.runtime == "process"
+    assert settings.runtime == "auto"
 
 
 def test_the_defaults_of_limits_and_times_agree_with_the_domain(monkeypatch: pytest.MonkeyPatch):
@@ -148,7 +150,16 @@ def test_a_size_in_bytes_is_exact(number: int):
         ("cpus", "inf", "finite number"),
         ("grace", "inf", "finite number"),
         ("sandbox", "maybe", "'auto', 'require' or 'off'"),
-        ("runtime", "vm", "'process'"),
+        ("runtime", "vm", "'auto', 'process' or 'docker'"),
+        ("build_cpus", "0", "greater than 0"),
+        ("build_memory", "2 gigs", "is not a size"),
+        ("docker_subnets", "10.213.0.0", "room for 64 networks"),
+        ("docker_subnets", "10.213.0.0/21", "room for 64 networks"),
+        ("docker_subnets", "10.213.0.1/16", "should be a network such as"),
+        ("docker_subnets", "fd00::/48", "should be a network such as"),
+        ("docker_subnets", "8.0.0.0/8", "should be a network in"),
+        ("docker_subnets", "127.0.0.0/8", "should be a network in"),
+        ("docker_subnets", "172.0.0.0/8", "should be a network in"),
         ("concurrency", "0", "greater than or equal to 1"),
         ("domain", "{projekt}.localhost", "should be a domain"),
         ("domain", "a b", "should be a domain"),
@@ -178,6 +189,31 @@ def test_a_wrong_value_names_its_variable(
 )
 def test_domains(monkeypatch: pytest.MonkeyPatch, text: str, domain: str):
     assert loaded(monkeypatch, domain=text).domain == domain
+
+
+@pytest.mark.parametrize("pool", ["10.0.0.0/8", "172.20.0.0/16", " 192.168.16.0/20 "])
+def test_pools_of_networks(monkeypatch: pytest.MonkeyPatch, pool: str):
+    assert loaded(monkeypatch, docker_subnets=pool).docker_subnets == pool.strip()
+
+
+class TestDockerHost:
+    def test_is_the_usual_socket(self, monkeypatch: pytest.MonkeyPatch):
+        assert loaded(monkeypatch).docker_host == "unix:///var/run/docker.sock"
+
+    def test_is_that_of_other_programs(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")
+        assert loaded(monkeypatch).docker_host == "unix:///run/user/1000/docker.sock"
+        assert loaded(monkeypatch, docker_host="").docker_host.endswith("1000/docker.sock")
+
+    def test_ours_wins(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:2375")
+        assert loaded(monkeypatch, docker_host="unix:///ours.sock").docker_host == (
+            "unix:///ours.sock"
+        )
+
+    def test_empty_counts_as_unset(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("DOCKER_HOST", "")
+        assert loaded(monkeypatch, docker_host="").docker_host == "unix:///var/run/docker.sock"
 
 
 def test_passwords_in_urls_are_not_shown(monkeypatch: pytest.MonkeyPatch):

@@ -5,7 +5,9 @@ Every field's description is its documentation; `docs/settings.md` is checked ag
 
 from __future__ import annotations
 
+import os
 import re
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -51,6 +53,29 @@ def _domain(text: str) -> str:
     return domain
 
 
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+"""RFC 1918."""
+_SMALLEST_POOL = 20
+"""64 networks of /26 each, in bits."""
+
+
+def _pool(text: str) -> str:
+    try:
+        pool = IPv4Network(text.strip())
+    except ValueError as error:
+        raise ValueError(f"should be a network such as 10.213.0.0/16 ({error})") from error
+    if not any(pool.subnet_of(private) for private in _PRIVATE):
+        raise ValueError("should be a network in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
+    if pool.prefixlen > _SMALLEST_POOL:
+        raise ValueError(f"should have room for 64 networks of /26: /{_SMALLEST_POOL} or larger")
+    return str(pool)
+
+
+def default_docker_host() -> str:
+    """`$DOCKER_HOST`, as other programs of Docker take it, or the Engine's usual socket."""
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
 class Settings(BaseSettings):
     """Where PreviewDrop listens, what it uses, and what a preview may use at most."""
 
@@ -94,11 +119,31 @@ class Settings(BaseSettings):
         None, description="Admin address of your Caddy, instead of the embedded one."
     )
 
-    runtime: Literal["process"] = Field("process", description="Where previews run.")
+    runtime: Literal["auto", "process", "docker"] = Field(
+        "auto",
+        description="Where previews run; `auto` takes docker for repositories with a Dockerfile "
+        "where a Docker Engine answers, else process.",
+    )
     sandbox: Literal["auto", "require", "off"] = Field(
         "auto",
         description="`auto` uses a sandbox where there is one, `require` refuses to start without, "
         "`off` runs previews without.",
+    )
+    docker_host: str = Field(
+        default_factory=default_docker_host, description="The Docker Engine's socket."
+    )
+    docker_subnets: Annotated[str, AfterValidator(_pool)] = Field(
+        "10.213.0.0/16",
+        description="Private network of which each preview's own network takes a /26.",
+    )
+    oci_runtime: str | None = Field(
+        None, description="Docker's runtime for previews, such as `runsc`; else the Engine's own."
+    )
+    postgres_image: str = Field(
+        "postgres:18", description="Image of the PostgreSQL that serves the docker runtime."
+    )
+    redis_image: str = Field(
+        "valkey/valkey:9.1", description="Image of the Valkey that serves the docker runtime."
     )
     max_previews: int = Field(2, ge=1, description="Live previews of a project at the same time.")
     concurrency: int = Field(
@@ -113,6 +158,17 @@ class Settings(BaseSettings):
     source_bytes: Size = Field(512 * MIB, gt=0, description="Largest commit that is exported.")
     environments_bytes: Size = Field(
         4096 * MIB, ge=0, description="Dependency environments kept though no preview uses them."
+    )
+    image_bytes: Size = Field(
+        10240 * MIB, ge=0, description="Docker images kept though no preview uses them."
+    )
+    build_cache_bytes: Size = Field(
+        10240 * MIB, ge=0, description="Most bytes kept of Docker's build cache."
+    )
+    context_bytes: Size = Field(1024 * MIB, gt=0, description="Largest context of a Docker build.")
+    build_memory: Size = Field(2048 * MIB, gt=0, description="Most memory of a Docker build.")
+    build_cpus: float | None = Field(
+        None, gt=0, description="Most CPUs of a Docker build; else all of them."
     )
 
     fetch_timeout: float = Field(300, gt=0, description="Seconds for a fetch.")
