@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from previewdrop.domain.errors import ServerError
-from previewdrop.drivers.process.ports import parse_listeners
+from previewdrop.drivers.listeners import parse_listeners
 
 _PROC = Path("/proc")
 _OURS = range(17000, 20000)

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from previewdrop.domain.app import Dependencies, Lock
 from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.spec import MIB, Limits
+from previewdrop.drivers.listeners import parse_listeners
+from previewdrop.drivers.output import Lines, plain
 from previewdrop.drivers.process import cgroups, interpreters, logs
 from previewdrop.drivers.process.interpreters import Interpreter, fits
 from previewdrop.drivers.process.key import environment_key
-from previewdrop.drivers.process.output import Lines, plain
 from previewdrop.drivers.process.overlay import overlay_for
-from previewdrop.drivers.process.ports import Ports, parse_listeners
+from previewdrop.drivers.process.ports import Ports
 from previewdrop.drivers.process.tree import remove_tree
 
 PYTHON = Interpreter((3, 12, 1), "/usr/bin/python3.12", "/usr")

@@ -16,14 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from previewdrop.drivers.marks import MARK, answers, gone, kill, mark_of, marked
 from previewdrop.drivers.process.reading import NotPlain, read_plain
 
-MARK = "PREVIEWDROP_RUN"
-"""The variable by which a process and its children are known to be of a deployment or build."""
+__all__ = ("MARK", "gone", "kill", "mark_of", "marked")
 
-_MARKED = f"{MARK}=".encode()
 _FIRST_FREE_FD = 64
-_BETWEEN_LOOKS = 0.1
 _LONGEST_RECORD = 4096
 
 _LAUNCH = """\
@@ -49,7 +47,7 @@ class Born:
     def alive(self) -> bool:
         """Whether this very process runs; one that ended and was not waited for does not."""
         if sys.platform != "linux":
-            return _answers(self.pid)
+            return answers(self.pid)
         found = _stat(self.pid)
         return found is not None and found[0] == self and found[1] not in "ZX"
 
@@ -153,63 +151,6 @@ def ending(pid: int) -> asyncio.Future[int | None]:
     return ended
 
 
-def gone(pid: int) -> asyncio.Future[None]:
-    """Done when the process runs no more, whosever child it is."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-    if not hasattr(os, "pidfd_open"):
-        return asyncio.ensure_future(_polled(pid))
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        done.set_result(None)
-        return done
-
-    def on_end() -> None:
-        loop.remove_reader(fd)
-        os.close(fd)
-        if not done.done():
-            done.set_result(None)
-
-    loop.add_reader(fd, on_end)
-    return done
-
-
-def kill(pids: Iterable[int], number: int = signal.SIGKILL) -> None:
-    """Sends a signal to each of the processes that are still there."""
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
-
-
-def marked(prefix: str) -> dict[int, str]:
-    """Every process whose mark begins with `prefix`, with its mark. Empty where there is no /proc.
-
-    This finds what cgroups would find where there are none; a process may hide from it by
-    starting another with an environment of its own, unless a PID namespace holds it.
-    """
-    found: dict[int, str] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        mark = mark_of(int(folder.name))
-        if mark is not None and mark.startswith(prefix):
-            found[int(folder.name)] = mark
-    return found
-
-
-def mark_of(pid: int) -> str | None:
-    """The mark a process was started with, if it runs and has one."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return None
-    for part in environment.split(b"\0"):
-        if part.startswith(_MARKED):
-            return os.fsdecode(part.partition(b"=")[2])
-    return None
-
-
 def _inherited() -> set[int]:
     """Descriptors that a new process would get: a shell, tmux or systemd may have left some."""
     found: set[int] = set()
@@ -227,33 +168,9 @@ def _stat(pid: int) -> tuple[Born, str] | None:
         return None
 
 
-def _answers(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _reap(pid: int) -> int | None:
     try:
         _, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return None
     return os.waitstatus_to_exitcode(status)
-
-
-async def _polled(pid: int) -> None:
-    """Where there is no pidfd (macOS)."""
-    while _answers(pid) and not _ended(pid):  # noqa: ASYNC110 - it tells nobody
-        await asyncio.sleep(_BETWEEN_LOOKS)
-
-
-def _ended(pid: int) -> bool:
-    """Whether a child of ours has ended; it is looked at without being waited for."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return False

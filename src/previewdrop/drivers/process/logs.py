@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from previewdrop.drivers.process.output import LONGEST_LINE, plain
+from previewdrop.drivers.output import LONGEST_LINE, plain
 
 _BETWEEN_LOOKS = 0.15
 """Seconds between looks at the files, only while somebody follows."""

@@ -15,8 +15,8 @@ from typing import cast
 from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.spec import Limits
 from previewdrop.drivers.base import LogLine
+from previewdrop.drivers.output import Lines
 from previewdrop.drivers.process import child
-from previewdrop.drivers.process.output import Lines
 from previewdrop.drivers.process.reading import NotPlain, read_plain
 from previewdrop.drivers.process.sandbox import Sandbox
 from previewdrop.drivers.process.walls import ARGUMENTS_FD, STATUS_FD, Mode, Walls
