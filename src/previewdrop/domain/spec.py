@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from previewdrop.domain.naming import Names
 from previewdrop.domain.secret import Secret
@@ -20,6 +20,11 @@ class Limits:
     files: int = 4096
     log_bytes: int = 10 * MIB
     disk: int = 1024 * MIB
+
+    def under(self, ceilings: Limits) -> Limits:
+        """These limits, none of them above that of `ceilings`."""
+        pairs = {f.name: (getattr(self, f.name), getattr(ceilings, f.name)) for f in fields(self)}
+        return Limits(**{name: min(pair) for name, pair in pairs.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ class RunSpec:
     folder of every command), `import_path` the folders to make importable, relative to `source`.
     `artifact` is what the builder made. `environment` is complete: nothing is added to it but
     what the runtime itself needs (PATH, HOME, TMPDIR, PYTHONPATH). `port` is where the web process
-    must listen; the caller took it from `free_port` of the runtime or from the configuration.
+    must listen; the caller took it from `choose_port` of the runtime. A `web` with an empty command
+    is started as its image says.
     """
 
     installation: str

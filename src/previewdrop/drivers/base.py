@@ -127,12 +127,19 @@ class Runtime(Protocol):
         """False when previews run without a sandbox."""
         ...
 
-    def choose_port(self, configured: int) -> int:
-        """The PORT of an app: `configured` where each has its own network, else a free one."""
+    def choose_port(self, configured: int | None, artifact: Handle) -> int:
+        """The PORT of an app.
+
+        Where each has its own network it is `configured`, else what the artifact says, else 3000;
+        on a shared network a free one.
+        """
         ...
 
     def web_command(self, facts: AppFacts, port: int) -> Process:
-        """How the app is served here: what the repository asks for, without reloading."""
+        """How the app is served here: what the repository asks for, without reloading.
+
+        Its command is empty where the artifact says how it is started.
+        """
         ...
 
     async def ensure(self, spec: RunSpec) -> Handle:

@@ -191,7 +191,7 @@ class MemoryRuntime(_Driver):
         self.started: list[int] = []
         self._ports = itertools.count(20000)
 
-    def choose_port(self, configured: int) -> int:
+    def choose_port(self, configured: int | None, artifact: Handle) -> int:
         if not self.serve:
             return next(self._ports)
         with socket.socket() as free:

@@ -70,7 +70,7 @@ class ProcessRuntime:
     def isolated(self) -> bool:
         return self._sandbox.active
 
-    def choose_port(self, configured: int) -> int:
+    def choose_port(self, configured: int | None, artifact: Handle) -> int:
         """A free port of the loopback interface, which all previews share."""
         reserved = {
             int(port)
@@ -244,17 +244,7 @@ class ProcessRuntime:
         )
 
     def _limits(self, spec: RunSpec) -> Limits:
-        limits, most = spec.limits, self._ceilings
-        if most is None:
-            return limits
-        return Limits(
-            memory=min(limits.memory, most.memory),
-            cpus=min(limits.cpus, most.cpus),
-            processes=min(limits.processes, most.processes),
-            files=min(limits.files, most.files),
-            log_bytes=min(limits.log_bytes, most.log_bytes),
-            disk=min(limits.disk, most.disk),
-        )
+        return spec.limits.under(self._ceilings) if self._ceilings else spec.limits
 
     def _lock(self, deployment: int) -> asyncio.Lock:
         return self._locks.setdefault(deployment, asyncio.Lock())

@@ -1,0 +1,178 @@
+"""The containers of deployments: made, found by label, observed, stopped and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Coroutine, Sequence
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from previewdrop.domain.errors import PreviewDropError, StageFailed
+from previewdrop.domain.spec import MIB
+from previewdrop.drivers.base import ObservedProcess, ProcessState
+from previewdrop.drivers.docker import labels
+from previewdrop.drivers.docker.commands import Json
+from previewdrop.drivers.docker.engine import Engine, Refused
+
+WEB = "web"
+_KILLED = 137
+_HIGHEST_SIGNAL = 64
+_REMOVED_WITHIN = 60.0
+
+T = TypeVar("T")
+
+
+class Containers:
+    """What runs on the Engine for one installation's deployments."""
+
+    def __init__(self, engine: Engine, installation: str) -> None:
+        self._engine = engine
+        self._installation = installation
+
+    def name(self, deployment: int, role: str) -> str:
+        return labels.name_of(self._installation, deployment, role)
+
+    async def of(self, deployment: int) -> list[Json]:
+        """Summaries of a deployment's containers, those that ended too, in order of their names."""
+        return await self._list({labels.DEPLOYMENT: deployment})
+
+    async def of_preview(self, preview: str) -> list[Json]:
+        return await self._list({labels.PREVIEW: preview})
+
+    async def all(self) -> list[Json]:
+        """Those of all deployments; services have no deployment."""
+        found = await self._list({})
+        return [each for each in found if labels.DEPLOYMENT in each["Labels"]]
+
+    async def inspect(self, name: str) -> Json | None:
+        return await self._engine.get(f"/containers/{name}/json")
+
+    async def ensure(self, name: str, body: Json) -> None:
+        """The container runs; one that ended is started again, or made anew if it was another."""
+        there = await self.inspect(name)
+        if there and there["State"]["Running"]:
+            return
+        wanted = body["Labels"][labels.FINGERPRINT]
+        if there and there["Config"]["Labels"].get(labels.FINGERPRINT) != wanted:
+            await self.remove([name])
+            there = None
+        if there is None:
+            await self.make(name, body)
+        await self.start(name)
+
+    async def make(self, name: str, body: Json) -> None:
+        """Made, but not started. A cancelled call has made it all the same when it returns."""
+        try:
+            await _to_the_end(self._engine.post("/containers/create", body, {"name": name}))
+        except Refused as error:
+            if error.answer == HTTPStatus.CONFLICT:
+                return
+            if error.answer == HTTPStatus.NOT_FOUND and "image" in error.reason.lower():
+                raise StageFailed(
+                    "The image of this deployment is gone from the Docker Engine.",
+                    "Redeploy, and it is built again.",
+                ) from error
+            raise
+
+    async def start(self, name: str) -> None:
+        try:
+            await _to_the_end(self._engine.post(f"/containers/{name}/start"))
+        except Refused as error:
+            raise start_failure(error) from error
+
+    async def stop(self, found: Sequence[Json], grace: float) -> None:
+        """SIGTERM, or what the image wants instead; SIGKILL after `grace`, in whole seconds."""
+        seconds = math.ceil(grace)
+
+        async def stop(container: Json) -> None:
+            place = f"/containers/{container['Id']}/stop"
+            try:
+                await self._engine.post(place, query={"t": seconds}, timeout=seconds + 60)
+            except Refused as error:
+                if error.answer != HTTPStatus.NOT_FOUND:
+                    raise
+
+        await asyncio.gather(*(stop(each) for each in found if each["State"] != "exited"))
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Gone at once, with what they wrote; returns when none is left."""
+        await asyncio.gather(*(self._remove(name) for name in names))
+
+    async def ended(self, name: str) -> None:
+        """Returns when the container does not run, or at its next end; at once if it is gone."""
+        async with self._engine.stream("POST", f"/containers/{name}/wait") as answer:
+            await answer.aread()
+
+    async def _remove(self, name: str) -> None:
+        """Another removal of the same container may be under way: its end is waited for."""
+        try:
+            await self._engine.delete(f"/containers/{name}", {"force": True, "v": True})
+        except Refused as error:
+            if error.answer != HTTPStatus.CONFLICT:
+                raise
+            async with asyncio.timeout(_REMOVED_WITHIN):
+                while await self.inspect(name) is not None:  # noqa: ASYNC110 - no event to wait on
+                    await asyncio.sleep(0.05)
+
+    async def _list(self, wanted: dict[str, object]) -> list[Json]:
+        filters = labels.selecting(self._installation, wanted)
+        found: list[Json] = await self._engine.get(
+            "/containers/json", {"all": True, "filters": filters}
+        )
+        return sorted(found, key=lambda each: each["Names"][0])
+
+
+def observed(role: str, inspected: Json | None) -> ObservedProcess:
+    """A container as `GET /containers/{id}/json` describes it."""
+    if inspected is None:
+        return ObservedProcess(role, ProcessState.MISSING)
+    state: dict[str, Any] = inspected["State"]
+    if state["Running"] and not state["Restarting"]:
+        return ObservedProcess(role, ProcessState.RUNNING)
+    code = int(state["ExitCode"])
+    reason = None
+    if state["OOMKilled"]:
+        limit = int(inspected["HostConfig"]["Memory"]) // MIB
+        reason = f"killed for memory, limit {limit} MiB"
+        code = _KILLED
+    if _KILLED - 9 < code <= _KILLED - 9 + _HIGHEST_SIGNAL:
+        code = _KILLED - 9 - code
+    return ObservedProcess(role, ProcessState.EXITED, code, reason)
+
+
+def start_failure(error: Refused) -> PreviewDropError:
+    """Why a container or a command in it cannot be started, said for whoever wrote its image."""
+    reason = error.reason
+    if "/bin/sh" in reason and ("no such file" in reason or "not found" in reason):
+        return StageFailed(
+            "The image has no shell, and the command needs /bin/sh.",
+            "Use a base image that has one, or drop release, post_deploy and [processes].",
+        )
+    if "executable file not found" in reason or "no such file or directory" in reason:
+        program = reason.partition('exec: "')[2].partition('"')[0]
+        return StageFailed(
+            f"The image has no program {program or 'of its CMD'}.",
+            "Correct CMD or ENTRYPOINT in the Dockerfile, or install the program there.",
+        )
+    if "permission denied" in reason:
+        return StageFailed(
+            f"The image's command may not be executed: {reason}.",
+            "Make the file executable in the Dockerfile: `RUN chmod +x …`.",
+        )
+    if "exec format error" in reason:
+        return StageFailed(
+            "The image was built for another kind of processor than this server's.",
+            "Drop --platform from the Dockerfile, or build for the server's platform.",
+        )
+    return error
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """The Engine finishes what was asked for even if nobody waits, so a cancellation waits too."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

@@ -1,0 +1,97 @@
+"""Commands beside the app: in its own container where it runs, else in one of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+
+from previewdrop.domain.spec import Process, RunSpec
+from previewdrop.drivers import marks
+from previewdrop.drivers.base import LogLine
+from previewdrop.drivers.docker import commands, labels
+from previewdrop.drivers.docker.commands import Json, Place, Walls
+from previewdrop.drivers.docker.containers import Containers, start_failure
+from previewdrop.drivers.docker.engine import Engine, Refused
+from previewdrop.drivers.docker.frames import payloads
+from previewdrop.drivers.output import Lines
+
+_NOT_STARTED = frozenset({126, 127})
+
+
+class Executions:
+    """Runs commands to their end. Whatever ends them, nothing that they started runs on.
+
+    The Engine cannot stop what it executes in a running container. We do, by the mark that the
+    command's processes carry; for that we must be root, and where we are not, each command gets
+    a container of its own beside the app.
+    """
+
+    def __init__(self, engine: Engine, containers: Containers) -> None:
+        self._engine = engine
+        self._containers = containers
+        self._root = os.geteuid() == 0
+
+    async def inside(self, container: str, spec: RunSpec, command: Process, lines: Lines) -> int:
+        """Runs the command in the app's container; its exit code."""
+        mark = f"{commands.mark_of(spec, labels.COMMAND)}-{secrets.token_hex(4)}"
+        body = commands.execution(command, mark)
+        made: Json = await self._engine.post(f"/containers/{container}/exec", body)
+        place = f"/exec/{made['Id']}"
+        try:
+            start = {"Detach": False, "Tty": False}
+            async with self._engine.stream("POST", f"{place}/start", start) as answer:
+                async for payload in payloads(answer.aiter_raw()):
+                    lines.feed(payload)
+            ended: Json = await self._engine.get(f"{place}/json")
+            return int(ended["ExitCode"])
+        except Refused as error:
+            raise start_failure(error) from error
+        finally:
+            await asyncio.shield(_end(mark))
+
+    async def apart(
+        self, spec: RunSpec, command: Process, place: Place, walls: Walls, lines: Lines
+    ) -> int:
+        """Runs the command in a container of its own, which is gone afterwards."""
+        body = commands.container(spec, command, labels.COMMAND, place, walls)
+        name = self._containers.name(spec.deployment, f"{labels.COMMAND}-{secrets.token_hex(4)}")
+        try:
+            await self._containers.make(name, body)
+            query = {"stream": True, "stdout": True, "stderr": True}
+            async with self._engine.stream(
+                "POST", f"/containers/{name}/attach", query=query
+            ) as out:
+                await self._containers.start(name)
+                async for payload in payloads(out.aiter_raw()):
+                    lines.feed(payload)
+            await self._containers.ended(name)
+            ended = await self._containers.inspect(name)
+            return int(ended["State"]["ExitCode"]) if ended else 137
+        finally:
+            await asyncio.shield(self._containers.remove([name]))
+
+    @property
+    def may_end_what_runs(self) -> bool:
+        """Whether a command inside the app's container can be stopped."""
+        return self._root
+
+
+async def _end(mark: str) -> None:
+    """Kills every process that carries the mark and returns when none is left."""
+    while left := await asyncio.to_thread(marks.marked, mark):
+        marks.kill(left)
+        await asyncio.gather(*(marks.gone(pid) for pid in left))
+
+
+async def logged(
+    work: Callable[[Lines], Awaitable[int]], log: LogLine, limit: int, timeout: float
+) -> int:
+    """The exit code of `work`, whose output goes to `log`; TimeoutError after `timeout` seconds."""
+    lines = Lines(log, limit)
+    try:
+        async with asyncio.timeout(timeout):
+            return await work(lines)
+    finally:
+        lines.close()

@@ -1,0 +1,254 @@
+"""Runs deployments as containers of a Docker Engine, each preview on a network of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import cast
+
+from previewdrop.domain.app import AppFacts
+from previewdrop.domain.errors import Unavailable
+from previewdrop.domain.spec import Limits, Process, RunSpec
+from previewdrop.drivers.base import (
+    Handle,
+    Listening,
+    LogLine,
+    ObservedProcess,
+    ObservedRun,
+    ProcessState,
+)
+from previewdrop.drivers.docker import commands, execution, labels
+from previewdrop.drivers.docker.commands import Json, Place, Walls
+from previewdrop.drivers.docker.containers import WEB, Containers, observed
+from previewdrop.drivers.docker.engine import Engine
+from previewdrop.drivers.docker.logs import Logs
+from previewdrop.drivers.docker.networks import Companions, Networks
+from previewdrop.drivers.docker.subnets import Subnet
+from previewdrop.drivers.listeners import parse_listeners
+
+DEFAULT_PORT = 3000
+_DOCKER_DNS = "127.0.0.11:"
+_BETWEEN_TRIES = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the runtime is set up with: see the settings `docker_subnets` and `oci_runtime`."""
+
+    subnets: IPv4Network
+    ceilings: Limits | None = None
+    oci_runtime: str | None = None
+
+
+class DockerRuntime:
+    """The `docker` runtime.
+
+    Everything of a preview carries its labels, so nothing is lost with the server: a new one finds
+    it on the Engine. `companions` are the services that each preview finds on its network.
+    """
+
+    def __init__(
+        self, engine: Engine, installation: str, settings: Settings, companions: Companions
+    ) -> None:
+        self._engine = engine
+        self._installation = installation
+        self._settings = settings
+        self._containers = Containers(engine, installation)
+        self._executions = execution.Executions(engine, self._containers)
+        self._logs = Logs(engine)
+        self.networks = Networks(engine, installation, settings.subnets, companions)
+        self.walls_missing: str | None = None
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    @property
+    def isolation(self) -> str:
+        """One sentence on what previews reach."""
+        if self.walls_missing is None:
+            return (
+                "Each preview runs unprivileged in containers on a network of its own, from which "
+                "it reaches its database, its cache and the internet."
+            )
+        return (
+            "Each preview runs unprivileged in containers on a network of its own, but without a "
+            f"firewall it also reaches this machine and its local network. {self.walls_missing}"
+        )
+
+    @property
+    def isolated(self) -> bool:
+        return self.walls_missing is None
+
+    def choose_port(self, configured: int | None, artifact: Handle) -> int:
+        """The configured one, else the one that the image exposes: no two previews share any."""
+        return configured or cast("int | None", artifact.get("port")) or DEFAULT_PORT
+
+    def web_command(self, facts: AppFacts, port: int) -> Process:
+        """Nothing: the image says how it is started."""
+        return Process(WEB, ())
+
+    async def ensure(self, spec: RunSpec) -> Handle:
+        """See `Runtime.ensure`."""
+        async with self._lock(spec.names.full):
+            subnet = await self.networks.ensure(spec.names)
+            address = await self._address(spec, subnet)
+            place = Place(self.networks.name(spec.names), subnet)
+            web = self._ensure(spec, replace(spec.web, name=WEB), replace(place, address=address))
+            others = (self._ensure(spec, process, place) for process in spec.processes)
+            await asyncio.gather(web, *others)
+        return {
+            "runtime": "docker",
+            "deployment": spec.deployment,
+            "installation": spec.installation,
+            "preview": spec.names.full,
+            "network": place.network,
+            "port": spec.port,
+            "upstream": f"{address}:{spec.port}",
+        }
+
+    async def observe(self, handle: Handle) -> ObservedRun:
+        """See `Runtime.observe`."""
+        found = await self._containers.of(_deployment(handle))
+        roles = [each["Labels"][labels.ROLE] for each in found]
+        inspected = await asyncio.gather(*(self._containers.inspect(each["Id"]) for each in found))
+        seen = {role: observed(role, one) for role, one in zip(roles, inspected, strict=True)}
+        web = seen.pop(WEB, ObservedProcess(WEB, ProcessState.MISSING))
+        return ObservedRun(web, tuple(one for r, one in seen.items() if r != labels.COMMAND))
+
+    async def listening(self, handle: Handle) -> Listening:
+        """See `Runtime.listening`: read from the container's network namespace."""
+        web = await self._containers.inspect(self._web(handle))
+        pid = web["State"]["Pid"] if web else 0
+        return Listening(await asyncio.to_thread(_listening, pid) if pid else ())
+
+    async def wait(self, handle: Handle) -> ObservedProcess:
+        """See `Runtime.wait`. An Engine that goes away meanwhile is waited for as well."""
+        name = self._web(handle)
+        while True:
+            try:
+                before = observed(WEB, await self._containers.inspect(name))
+                if before.state is not ProcessState.RUNNING:
+                    return before
+                await self._containers.ended(name)
+                return _ended(observed(WEB, await self._containers.inspect(name)))
+            except Unavailable:
+                await asyncio.sleep(_BETWEEN_TRIES)
+
+    async def run(self, spec: RunSpec, command: Process, log: LogLine, timeout: float) -> int:
+        """See `Runtime.run`. 128 + n is the exit code of a command that signal n ended."""
+        name = self._containers.name(spec.deployment, WEB)
+        web = observed(WEB, await self._containers.inspect(name))
+        runs = web.state is ProcessState.RUNNING
+        limit = self._limits(spec).log_bytes
+        if runs and self._executions.may_end_what_runs:
+            inside = self._executions.inside
+            return await execution.logged(
+                lambda lines: inside(name, spec, command, lines), log, limit, timeout
+            )
+        async with self._lock(spec.names.full):
+            subnet = await self.networks.ensure(spec.names)
+        place = Place(self.networks.name(spec.names), subnet, beside=name if runs else None)
+        apart = self._executions.apart
+        return await execution.logged(
+            lambda lines: apart(spec, command, place, self._walls(spec), lines), log, limit, timeout
+        )
+
+    async def logs(self, handle: Handle, *, follow: bool = False) -> AsyncIterator[tuple[str, str]]:
+        """See `Runtime.logs`."""
+        found = await self._containers.of(_deployment(handle))
+        names = {each["Labels"][labels.ROLE]: each["Id"] for each in found}
+        names.pop(labels.COMMAND, None)
+        async for line in self._logs.read(names, until=WEB if follow else None):
+            yield line
+
+    async def stop(self, handle: Handle, grace: float) -> None:
+        """See `Runtime.stop`."""
+        await self._containers.stop(await self._containers.of(_deployment(handle)), grace)
+
+    async def remove(self, handle: Handle) -> None:
+        """See `Runtime.remove`. The network goes with the preview's last container."""
+        found = await self._containers.of(_deployment(handle))
+        preview = handle.get("preview") or next((_preview(each) for each in found), None)
+        await self._containers.remove([each["Id"] for each in found])
+        if preview is None:
+            return
+        async with self._lock(str(preview)):
+            if not await self._containers.of_preview(str(preview)):
+                await self._remove_networks([str(preview)])
+
+    async def sweep(self, wanted: Collection[int]) -> list[str]:
+        """See `Runtime.sweep`."""
+        found = await self._containers.all()
+        lost = {n: _preview(each) for each in found if (n := _number(each)) not in wanted}
+        gone = [each["Id"] for each in found if _number(each) in lost]
+        await self._containers.remove(gone)
+        kept = {_preview(each) for each in found if _number(each) not in lost}
+        previews = set((await self.networks.of_previews()).values())
+        await self._remove_networks(previews - kept)
+        return [f"deployment {number} of {preview}" for number, preview in sorted(lost.items())]
+
+    async def _remove_networks(self, previews: Collection[str]) -> None:
+        for name, preview in (await self.networks.of_previews()).items():
+            if preview in previews:
+                await self.networks.remove(name)
+
+    async def _ensure(self, spec: RunSpec, process: Process, place: Place) -> None:
+        body = commands.container(spec, process, process.name, place, self._walls(spec))
+        await self._containers.ensure(self._containers.name(spec.deployment, process.name), body)
+
+    async def _address(self, spec: RunSpec, subnet: Subnet) -> str:
+        """The web container's address: the one it has, or one that no other of the preview has."""
+        others = await self._containers.of_preview(spec.names.full)
+        held = {
+            _number(each): each["Labels"][labels.ADDRESS]
+            for each in others
+            if labels.ADDRESS in each["Labels"]
+        }
+        address = held.get(spec.deployment) or subnet.web(held.values())
+        if address is None:
+            raise Unavailable(f"All addresses on the network of {spec.names.full} are taken.")
+        return address
+
+    def _walls(self, spec: RunSpec) -> Walls:
+        return Walls(self._limits(spec), self._settings.oci_runtime)
+
+    def _limits(self, spec: RunSpec) -> Limits:
+        most = self._settings.ceilings
+        return spec.limits.under(most) if most else spec.limits
+
+    def _web(self, handle: Handle) -> str:
+        return self._containers.name(_deployment(handle), WEB)
+
+    def _lock(self, preview: str) -> asyncio.Lock:
+        return self._locks.setdefault(preview, asyncio.Lock())
+
+
+def _ended(seen: ObservedProcess) -> ObservedProcess:
+    """Whoever waited saw an end, even if the Engine has started the container again by now."""
+    return replace(seen, state=ProcessState.EXITED) if seen.state is ProcessState.RUNNING else seen
+
+
+def _listening(pid: int) -> tuple[str, ...]:
+    """Addresses in the network namespace of a process, without Docker's own name server."""
+    found: list[str] = []
+    for table in ("tcp", "tcp6"):
+        path = Path(f"/proc/{pid}/net/{table}")
+        try:
+            found += [address for _, address in parse_listeners(path.read_text())]
+        except OSError:
+            return ()
+    return tuple(dict.fromkeys(one for one in found if not one.startswith(_DOCKER_DNS)))
+
+
+def _deployment(handle: Handle) -> int:
+    return int(cast("int", handle["deployment"]))
+
+
+def _number(container: Json) -> int:
+    return int(container["Labels"][labels.DEPLOYMENT])
+
+
+def _preview(container: Json) -> str:
+    return str(container["Labels"][labels.PREVIEW])
