@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Coroutine, Sequence
 from http import HTTPStatus
@@ -99,10 +100,28 @@ class Containers:
         """Gone at once, with what they wrote; returns when none is left."""
         await asyncio.gather(*(self._remove(name) for name in names))
 
-    async def ended(self, name: str) -> None:
-        """Returns when the container does not run, or at its next end; at once if it is gone."""
-        async with self._engine.stream("POST", f"/containers/{name}/wait") as answer:
-            await answer.aread()
+    async def end(self, name: str) -> Json | None:
+        """The container as it was inspected at its end; None when it is gone.
+
+        Waits for the next end, also of a container that the Engine starts again. The Engine has
+        begun to wait when its answer begins, so an end after that is not missed.
+        """
+        query = {"condition": "next-exit"}
+        place = f"/containers/{name}/wait"
+        try:
+            async with self._engine.stream("POST", place, query=query) as answer:
+                now = await self.inspect(name)
+                if now is None or not now["State"]["Running"]:
+                    return now
+                code = json.loads(await answer.aread())["StatusCode"]
+        except Refused as error:
+            if error.answer == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        now = await self.inspect(name)
+        if now is not None and now["State"]["Running"]:
+            now["State"] |= {"Running": False, "ExitCode": code}
+        return now
 
     async def _remove(self, name: str) -> None:
         """Another removal of the same container may be under way: its end is waited for."""

@@ -66,8 +66,7 @@ class Executions:
                 await self._containers.start(name)
                 async for payload in payloads(out.aiter_raw()):
                     lines.feed(payload)
-            await self._containers.ended(name)
-            ended = await self._containers.inspect(name)
+            ended = await self._containers.end(name)
             return int(ended["State"]["ExitCode"]) if ended else 137
         finally:
             await asyncio.shield(self._containers.remove([name]))

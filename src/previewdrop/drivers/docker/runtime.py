@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
@@ -62,6 +63,7 @@ class DockerRuntime:
         self._logs = Logs(engine)
         self.networks = Networks(engine, installation, settings.subnets, companions)
         self.walls_missing: str | None = None
+        self._commands: Counter[str] = Counter()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     @property
@@ -128,11 +130,7 @@ class DockerRuntime:
         name = self._web(handle)
         while True:
             try:
-                before = observed(WEB, await self._containers.inspect(name))
-                if before.state is not ProcessState.RUNNING:
-                    return before
-                await self._containers.ended(name)
-                return _ended(observed(WEB, await self._containers.inspect(name)))
+                return observed(WEB, await self._containers.end(name))
             except Unavailable:
                 await asyncio.sleep(_BETWEEN_TRIES)
 
@@ -147,13 +145,17 @@ class DockerRuntime:
             return await execution.logged(
                 lambda lines: inside(name, spec, command, lines), log, limit, timeout
             )
-        async with self._lock(spec.names.full):
-            subnet = await self.networks.ensure(spec.names)
-        place = Place(self.networks.name(spec.names), subnet, beside=name if runs else None)
-        apart = self._executions.apart
-        return await execution.logged(
-            lambda lines: apart(spec, command, place, self._walls(spec), lines), log, limit, timeout
-        )
+        self._commands[spec.names.full] += 1
+        try:
+            async with self._lock(spec.names.full):
+                subnet = await self.networks.ensure(spec.names)
+            place = Place(self.networks.name(spec.names), subnet, beside=name if runs else None)
+            walls, apart = self._walls(spec), self._executions.apart
+            return await execution.logged(
+                lambda lines: apart(spec, command, place, walls, lines), log, limit, timeout
+            )
+        finally:
+            self._commands[spec.names.full] -= 1
 
     async def logs(self, handle: Handle, *, follow: bool = False) -> AsyncIterator[tuple[str, str]]:
         """See `Runtime.logs`."""
@@ -170,13 +172,8 @@ class DockerRuntime:
     async def remove(self, handle: Handle) -> None:
         """See `Runtime.remove`. The network goes with the preview's last container."""
         found = await self._containers.of(_deployment(handle))
-        preview = handle.get("preview") or next((_preview(each) for each in found), None)
         await self._containers.remove([each["Id"] for each in found])
-        if preview is None:
-            return
-        async with self._lock(str(preview)):
-            if not await self._containers.of_preview(str(preview)):
-                await self._remove_networks([str(preview)])
+        await self._remove_empty_networks()
 
     async def sweep(self, wanted: Collection[int]) -> list[str]:
         """See `Runtime.sweep`."""
@@ -184,15 +181,21 @@ class DockerRuntime:
         lost = {n: _preview(each) for each in found if (n := _number(each)) not in wanted}
         gone = [each["Id"] for each in found if _number(each) in lost]
         await self._containers.remove(gone)
-        kept = {_preview(each) for each in found if _number(each) not in lost}
-        previews = set((await self.networks.of_previews()).values())
-        await self._remove_networks(previews - kept)
+        await self._remove_empty_networks()
         return [f"deployment {number} of {preview}" for number, preview in sorted(lost.items())]
 
-    async def _remove_networks(self, previews: Collection[str]) -> None:
-        for name, preview in (await self.networks.of_previews()).items():
-            if preview in previews:
-                await self.networks.remove(name)
+    async def _remove_empty_networks(self) -> None:
+        """Networks of previews that have no container. What is about to start holds the lock."""
+        networks, containers = await asyncio.gather(
+            self.networks.of_previews(), self._containers.all()
+        )
+        held = {_preview(each) for each in containers}
+        for name, preview in networks.items():
+            if preview in held or self._commands[preview]:
+                continue
+            async with self._lock(preview):
+                if not (self._commands[preview] or await self._containers.of_preview(preview)):
+                    await self.networks.remove(name)
 
     async def _ensure(self, spec: RunSpec, process: Process, place: Place) -> None:
         body = commands.container(spec, process, process.name, place, self._walls(spec))
@@ -223,11 +226,6 @@ class DockerRuntime:
 
     def _lock(self, preview: str) -> asyncio.Lock:
         return self._locks.setdefault(preview, asyncio.Lock())
-
-
-def _ended(seen: ObservedProcess) -> ObservedProcess:
-    """Whoever waited saw an end, even if the Engine has started the container again by now."""
-    return replace(seen, state=ProcessState.EXITED) if seen.state is ProcessState.RUNNING else seen
 
 
 def _listening(pid: int) -> tuple[str, ...]:
