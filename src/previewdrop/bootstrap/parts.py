@@ -10,17 +10,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx2
 
+from previewdrop.bootstrap.docker import Data, DockerParts, opened
 from previewdrop.bootstrap.server import Server
 from previewdrop.config.home import Home
 from previewdrop.config.settings import Settings
 from previewdrop.domain.secret import Secret
+from previewdrop.domain.spec import DOCKER, PROCESS
 from previewdrop.drivers.base import Drivers
 from previewdrop.drivers.caddy.driver import CaddyEdge
 from previewdrop.drivers.caddy.table import RouteFolders
+from previewdrop.drivers.chosen import ChosenBuilder, ChosenCache, ChosenDatabase, ChosenRuntime
 from previewdrop.drivers.postgres.driver import PostgresDatabase
 from previewdrop.drivers.process.builder import ProcessBuilder
 from previewdrop.drivers.process.runtime import ProcessRuntime
 from previewdrop.drivers.valkey.driver import ValkeyCache
+from previewdrop.pipeline.choice import RuntimeChoice
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.jobs import Jobs
 from previewdrop.pipeline.operations import LiveOperations
@@ -68,13 +72,22 @@ async def put_together(
             None if settings.caddy_admin else RouteFolders.under(home),
         )
         stack.push_async_callback(edge.aclose)
-        runtime = ProcessRuntime(home, settings.sandbox, settings.ceilings)
-        stack.push_async_callback(runtime.close)
-        builder = ProcessBuilder(home, settings.sandbox, keep_bytes=settings.environments_bytes)
-        drivers = Drivers(builder, runtime, database, cache, edge)
+        processes = ProcessRuntime(home, settings.sandbox, settings.ceilings)
+        stack.push_async_callback(processes.close)
+        environments = ProcessBuilder(
+            home, settings.sandbox, keep_bytes=settings.environments_bytes
+        )
+        here = Drivers(environments, processes, database, cache, edge)
+        docker = await opened(settings, home, box, Data(database, cache))
+        if docker is not None:
+            stack.push_async_callback(docker.aclose)
+            stack.push_async_callback(docker.stop)
+        drivers = chosen(here, docker)
+        runtime = drivers.runtime
+        choice = RuntimeChoice(settings.runtime, docker.answers if docker else _never)
         http = await stack.enter_async_context(httpx2.AsyncHTTPTransport(trust_env=False))
         checkouts = Checkouts(home.mirrors, home.checkouts, settings.source_bytes)
-        shop = Workshop(home, settings, store, drivers, checkouts, http)
+        shop = Workshop(home, settings, store, drivers, checkouts, http, choice)
         reconciler = Reconciler(shop, jobs.wake)
         url = f"http://{settings.host}:{settings.port}"
         facts = ServerFacts(
@@ -84,13 +97,34 @@ async def put_together(
             url=url,
             edge_url=f"https://{settings.domain.format(project='*')}:{settings.edge_port}",
         )
-        operations = LiveOperations(shop, jobs, services.notes, stop.set)
+
+        def notes() -> dict[str, str]:
+            return services.notes() | (docker.services.notes() if docker else {})
+
+        operations = LiveOperations(shop, jobs, notes, stop.set)
         control = Control(store, settings, facts, operations, token(home))
         server = Server(shop, jobs, reconciler, Changes(state), control)
         if services.moved:
             log.warning("A service has another port than before: previews are started again.")
             await server.stop_previews()
         yield server
+
+
+def chosen(here: Drivers, docker: DockerParts | None) -> Drivers:
+    """The drivers of each runtime that there is, as one."""
+    if docker is None:
+        return here
+    return Drivers(
+        ChosenBuilder({PROCESS: here.builder, DOCKER: docker.builder}),
+        ChosenRuntime({PROCESS: here.runtime, DOCKER: docker.runtime}),
+        ChosenDatabase({PROCESS: here.database, DOCKER: docker.database}),
+        ChosenCache({PROCESS: here.cache, DOCKER: docker.cache}),
+        here.edge,
+    )
+
+
+async def _never() -> bool:
+    return False
 
 
 def token(home: Home) -> Secret:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -21,6 +22,8 @@ CONFIG_FILE = "previewdrop.toml"
 _APP = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?")
 _PROCESS_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _EXTENSION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+_STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_ARGUMENT = re.compile(r"[A-Za-z_]\w*")
 _HEALTH = re.compile(r"/[^\s#\x00-\x1f\x7f]*")
 
 
@@ -86,6 +89,18 @@ def _process_name(name: str) -> str:
     return name
 
 
+def _stage(name: str) -> str:
+    if not _STAGE.fullmatch(name):
+        raise ValueError("must be the name or the number of a stage")
+    return name
+
+
+def _argument(name: str) -> str:
+    if not _ARGUMENT.fullmatch(name):
+        raise ValueError("must be the name of an ARG")
+    return name
+
+
 def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
@@ -125,6 +140,26 @@ class Cache(_Section):
     enabled: bool = Field(default=True, examples=[False], description="Whether there is one.")
 
 
+class Build(_Section):
+    """How the docker runtime builds the image. Paths are relative to the repository's top."""
+
+    dockerfile: Annotated[str, AfterValidator(_file_inside)] | None = Field(
+        default=None, examples=["docker/api.Dockerfile"], description="The Dockerfile."
+    )
+    context: Annotated[str, AfterValidator(_inside)] | None = Field(
+        default=None, examples=["backend"], description="Folder that the image is built from."
+    )
+    target: Annotated[str, AfterValidator(_stage)] | None = Field(
+        default=None, examples=["runner"], description="Stage of the Dockerfile to build."
+    )
+    args: dict[Annotated[str, AfterValidator(_argument)], str] = Field(
+        default_factory=lambda: dict[str, str](),
+        max_length=64,
+        examples=[{"PYTHON_VERSION": "3.12"}],
+        description="Build arguments. They are no place for secrets: an image shows them.",
+    )
+
+
 class Limits(_Section):
     """What a preview may use, never above the server's own ceilings."""
 
@@ -135,14 +170,8 @@ class Limits(_Section):
 
     def capped(self, ceilings: spec.Limits) -> spec.Limits:
         """These limits under the server's; what a project cannot set is the server's."""
-        return spec.Limits(
-            memory=min(self.memory, ceilings.memory),
-            cpus=min(self.cpus, ceilings.cpus),
-            processes=ceilings.processes,
-            files=ceilings.files,
-            log_bytes=ceilings.log_bytes,
-            disk=ceilings.disk,
-        )
+        wanted = replace(ceilings, memory=self.memory, cpus=self.cpus)
+        return wanted.under(ceilings)
 
 
 class ProjectConfig(_Section):
@@ -164,7 +193,9 @@ class ProjectConfig(_Section):
         examples=["/health"],
         description="Path that answers 200 when the app is well.",
     )
-    port: int = Field(default=3000, ge=1, le=65535, examples=[3000], description="PORT of the app.")
+    port: int | None = Field(
+        default=None, ge=1, le=65535, examples=[3000], description="PORT of the app."
+    )
     release: Command | None = Field(
         default=None, examples=["alembic upgrade head"], description="Command before traffic."
     )
@@ -189,6 +220,7 @@ class ProjectConfig(_Section):
         examples=["3.12"],
         description="Version of Python.",
     )
+    build: Build = Field(default_factory=lambda: Build(), examples=[{}])
     database: Database = Field(default_factory=lambda: Database(), examples=[{}])
     cache: Cache = Field(default_factory=lambda: Cache(), examples=[{}])
     processes: dict[

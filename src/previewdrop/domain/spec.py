@@ -9,6 +9,9 @@ from previewdrop.domain.secret import Secret
 
 MIB = 1024 * 1024
 
+PROCESS = "process"
+DOCKER = "docker"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -44,24 +47,30 @@ class DatabaseSpec:
     """The database that a preview should have.
 
     With `isolation` "database" `name` is a database of its own; with "schema" it is the database
-    that the project's previews share and `role` names the schema too.
+    that the project's previews share and `role` names the schema too. `server` is the runtime
+    that the database's server belongs to.
     """
 
     name: str
     role: str
     password: Secret
     isolation: str = "database"
+    server: str = PROCESS
     extensions: tuple[str, ...] = ()
     connections: int = 8
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSpec:
-    """The numbered Redis database that a preview should have, and the only user that may use it."""
+    """The numbered Redis database that a preview should have, and the only user that may use it.
+
+    `server` is the runtime that its server belongs to; None, where it is to be removed, is each.
+    """
 
     user: str
     password: Secret
     number: int
+    server: str | None = PROCESS
 
 
 @dataclass(frozen=True, slots=True)

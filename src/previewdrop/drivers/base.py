@@ -23,7 +23,11 @@ from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import CacheSpec, DatabaseSpec, Process, Route, RunSpec
 
 Handle = dict[str, object]
-"""What a driver needs to find its thing again: JSON, kept by the store."""
+"""What a driver needs to find its thing again: JSON, kept by the store.
+
+Those of builders and runtimes say in `runtime` which runtime they belong to; without it they are
+of the process runtime.
+"""
 
 LogLine = Callable[[str], None]
 """Takes one line of output, without its newline. Called in order, from the event loop."""
@@ -42,11 +46,28 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """The image to build. Paths are relative to the repository's top, `""` is the top itself.
+
+    `generated` is the text of a Dockerfile for a repository that has none, `ignore` that of its
+    .dockerignore. `args` are build arguments, which are not secret.
+    """
+
+    dockerfile: str
+    context: str
+    target: str | None = None
+    args: tuple[tuple[str, str], ...] = ()
+    generated: str | None = None
+    ignore: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BuildSpec:
     """What to build: the exported commit in `source`, as `facts` describes it.
 
-    `python` is a version ("3.12") that the repository or the project asks for. `secrets` are
-    variables for private package indexes; they never reach a log, an argv or the artifact.
+    With `image` it is an image, without one an environment of the app's dependencies. `python` is
+    a version ("3.12") that the repository or the project asks for. `secrets` are variables for
+    private package indexes; they never reach a log, an argv or the artifact.
     `project` is the project's name: artifacts and caches are shared within it, never beyond.
     """
 
@@ -56,6 +77,7 @@ class BuildSpec:
     timeout: float = 900
     secrets: tuple[tuple[str, Secret], ...] = ()
     project: str = ""
+    image: ImageSpec | None = None
 
 
 class Builder(Protocol):
@@ -135,7 +157,7 @@ class Runtime(Protocol):
         """
         ...
 
-    def web_command(self, facts: AppFacts, port: int) -> Process:
+    def web_command(self, facts: AppFacts, port: int, artifact: Handle) -> Process:
         """How the app is served here: what the repository asks for, without reloading.
 
         Its command is empty where the artifact says how it is started.
@@ -183,7 +205,8 @@ class Runtime(Protocol):
     async def remove(self, handle: Handle) -> None:
         """Stops what still runs, at once, and removes everything of the deployment.
 
-        `{"deployment": id}` is handle enough: a deployment that only ran commands has no other.
+        `{"deployment": id, "runtime": name}` is handle enough: a deployment that only ran commands
+        has no other.
         """
         ...
 

@@ -198,7 +198,7 @@ class MemoryRuntime(_Driver):
             free.bind(("127.0.0.1", 0))
             return free.getsockname()[1]
 
-    def web_command(self, facts: AppFacts, port: int) -> Process:
+    def web_command(self, facts: AppFacts, port: int, artifact: Handle) -> Process:
         return Process("web", ("serve", facts.app.import_string, str(port)))
 
     async def ensure(self, spec: RunSpec) -> Handle:

@@ -7,6 +7,8 @@ import logging
 
 from previewdrop.domain.errors import PreviewDropError, StageFailed
 from previewdrop.domain.preview import Failure
+from previewdrop.domain.spec import PROCESS
+from previewdrop.drivers.base import Handle
 from previewdrop.pipeline.deploy import Superseded, deploy
 from previewdrop.pipeline.deploying import Deploying, Workshop
 from previewdrop.pipeline.holdings import passwords
@@ -52,7 +54,9 @@ async def attempt(shop: Workshop, row: PreviewRow, deployment: Deployment) -> No
 
 async def clear(shop: Workshop, deployment: Deployment) -> None:
     """Takes away what a deployment that is over has left: its processes and its checkout."""
-    await shop.drivers.runtime.remove(deployment.handle or {"deployment": deployment.id})
+    runtime = deployment.made.get("runtime", PROCESS)
+    ran: Handle = {"deployment": deployment.id, "runtime": runtime}
+    await shop.drivers.runtime.remove(deployment.handle or ran)
     if deployment.handle is not None:
         await shop.store.deployments.hold(deployment.id, None)
     await shop.checkouts.remove_export(shop.folder(deployment.id))

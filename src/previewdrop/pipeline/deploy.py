@@ -46,7 +46,7 @@ async def deploy(work: Deploying) -> Handle:
     await deployments.made(work.deployment_id, made, sealed)
 
     await deployments.advance(work.deployment_id, DeploymentState.DEPLOYING)
-    port = work.shop.drivers.runtime.choose_port(found.config.port)
+    port = work.shop.drivers.runtime.choose_port(found.config.port, artifact.handle)
     commit = Release(work.row, work.deployment_id, work.commit, found)
     environment = environment_for(work.shop, commit, endpoints, port)
     work.journal.redact(environment.secrets)

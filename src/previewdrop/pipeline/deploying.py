@@ -17,7 +17,9 @@ from previewdrop.config.settings import Settings
 from previewdrop.domain.app import AppFacts
 from previewdrop.domain.naming import Names, names_for
 from previewdrop.domain.secret import Secret
+from previewdrop.domain.spec import PROCESS
 from previewdrop.drivers.base import Drivers
+from previewdrop.pipeline.choice import RuntimeChoice
 from previewdrop.pipeline.journal import Journal
 from previewdrop.pipeline.recipe import Recipe
 from previewdrop.source.checkout import Checkouts
@@ -38,6 +40,7 @@ class Workshop:
     drivers: Drivers
     checkouts: Checkouts
     http: httpx2.AsyncBaseTransport
+    choice: RuntimeChoice
 
     def names(self, row: PreviewRow) -> Names:
         return names_for(row.project.name, row.preview.slug, self.settings.domain)
@@ -89,13 +92,16 @@ class Detected:
     facts: AppFacts
     config: ProjectConfig
     recipe: Recipe
+    runtime: str = PROCESS
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the recipe, which is kept sealed."""
         facts = _FACTS.dump_python(self.facts, mode="json")
-        return {"facts": facts, "config": self.config.model_dump(mode="json")}
+        config = self.config.model_dump(mode="json")
+        return {"facts": facts, "config": config, "runtime": self.runtime}
 
     @classmethod
     def from_json(cls, made: Mapping[str, Any], recipe: Recipe) -> Detected:
         facts = _FACTS.validate_json(json.dumps(made["facts"]))
-        return cls(facts, ProjectConfig.model_validate(made["config"]), recipe)
+        config = ProjectConfig.model_validate(made["config"])
+        return cls(facts, config, recipe, made.get("runtime", PROCESS))

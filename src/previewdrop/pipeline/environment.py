@@ -77,7 +77,7 @@ def run_spec(
         artifact=artifact,
         environment=environment.variables,
         port=port,
-        web=shop.drivers.runtime.web_command(facts, port),
+        web=shop.drivers.runtime.web_command(facts, port, artifact),
         processes=tuple(Process(name, command) for name, command in config.processes.items()),
         limits=config.limits.capped(shop.settings.ceilings),
     )

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from previewdrop.config.project import ProjectConfig
 from previewdrop.domain.naming import project_database
 from previewdrop.domain.secret import Secret
-from previewdrop.domain.spec import CacheSpec, DatabaseSpec
-from previewdrop.pipeline.deploying import Workshop
+from previewdrop.domain.spec import PROCESS, CacheSpec, DatabaseSpec
+from previewdrop.pipeline.deploying import Detected, Workshop
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.tables import Deployment
 
 
-def wanted_database(shop: Workshop, row: PreviewRow, config: ProjectConfig) -> DatabaseSpec | None:
+def wanted_database(shop: Workshop, row: PreviewRow, found: Detected) -> DatabaseSpec | None:
     """The database that the configuration asks for; None with `isolation = "none"`."""
-    wanted, names = config.database, shop.names(row)
+    wanted, names = found.config.database, shop.names(row)
     if wanted.isolation == "none":
         return None
     by_schema = wanted.isolation == "schema"
@@ -24,6 +23,7 @@ def wanted_database(shop: Workshop, row: PreviewRow, config: ProjectConfig) -> D
         role=names.identifier,
         password=shop.password(names, "database"),
         isolation=wanted.isolation,
+        server=PROCESS if shop.settings.postgres_url else found.runtime,
         extensions=tuple(wanted.extensions),
         connections=wanted.connections,
     )
@@ -38,18 +38,26 @@ def held_database(shop: Workshop, row: PreviewRow) -> DatabaseSpec | None:
         name=str(held["name"]),
         role=str(held["role"]),
         isolation=str(held["isolation"]),
+        server=str(held.get("server", PROCESS)),
         password=shop.password(shop.names(row), "database"),
     )
 
 
 def database_as_json(spec: DatabaseSpec) -> dict[str, Any]:
     """What the store remembers of a database; the password can be derived again."""
-    return {"name": spec.name, "role": spec.role, "isolation": spec.isolation}
+    return {
+        "name": spec.name,
+        "role": spec.role,
+        "isolation": spec.isolation,
+        "server": spec.server,
+    }
 
 
-def cache_spec(shop: Workshop, row: PreviewRow, number: int) -> CacheSpec:
+def cache_spec(shop: Workshop, row: PreviewRow, number: int, runtime: str | None) -> CacheSpec:
+    """The number on the runtime's server; without a runtime, to remove it, on each server."""
     names = shop.names(row)
-    return CacheSpec(names.identifier, shop.password(names, "cache"), number)
+    server = PROCESS if shop.settings.redis_url else runtime
+    return CacheSpec(names.identifier, shop.password(names, "cache"), number, server)
 
 
 async def drop_unwanted_database(shop: Workshop, row: PreviewRow, live: Deployment) -> None:

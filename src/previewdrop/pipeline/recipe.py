@@ -35,15 +35,15 @@ class Recipe:
         return [Secret(layer.values[name]) for layer in self.layers for name in layer.secrets]
 
     @property
+    def values(self) -> tuple[tuple[str, Secret], ...]:
+        """Every variable, of the highest layer that has it."""
+        found = {name: value for layer in self.layers for name, value in layer.values.items()}
+        return tuple((name, Secret(value)) for name, value in found.items())
+
+    @property
     def build_secrets(self) -> tuple[tuple[str, Secret], ...]:
         """The variables that package indexes need, those of the highest layer."""
-        found = {
-            name: Secret(value)
-            for layer in self.layers
-            for name, value in layer.values.items()
-            if name.startswith("UV_")
-        }
-        return tuple(found.items())
+        return tuple((name, value) for name, value in self.values if name.startswith("UV_"))
 
     def sealed(self) -> Secret:
         """All of it as one secret text."""

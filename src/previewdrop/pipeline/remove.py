@@ -25,5 +25,5 @@ async def remove(shop: Workshop, row: PreviewRow) -> None:
     if database is not None:
         await drivers.database.remove(database)
     if preview.cache_number is not None:
-        await drivers.cache.remove(cache_spec(shop, row, preview.cache_number))
+        await drivers.cache.remove(cache_spec(shop, row, preview.cache_number, None))
     await shop.store.previews.removed(preview.id)

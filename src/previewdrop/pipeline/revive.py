@@ -8,7 +8,7 @@ import logging
 from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.preview import StageName
 from previewdrop.domain.spec import Route, RunSpec
-from previewdrop.drivers.base import Endpoint
+from previewdrop.drivers.base import Endpoint, Handle
 from previewdrop.pipeline.deploying import Detected, Workshop
 from previewdrop.pipeline.environment import Endpoints, Release, environment_for, run_spec
 from previewdrop.pipeline.holdings import cache_spec, wanted_database
@@ -27,7 +27,8 @@ async def revive(shop: Workshop, row: PreviewRow, deployment: Deployment) -> Non
     StageFailed when the app does not come back; its processes are stopped then.
     """
     found = detected_of(shop, row, deployment)
-    port = shop.drivers.runtime.choose_port(found.config.port)
+    artifact: Handle = deployment.made["artifact"]
+    port = shop.drivers.runtime.choose_port(found.config.port, artifact)
     run = await _run(shop, row, deployment, found, port)
     handle = await shop.drivers.runtime.ensure(run)
     await shop.store.deployments.hold(deployment.id, handle)
@@ -65,7 +66,7 @@ async def _run(
 
 
 async def _database(shop: Workshop, row: PreviewRow, found: Detected) -> Endpoint | None:
-    spec = wanted_database(shop, row, found.config)
+    spec = wanted_database(shop, row, found)
     if spec is None:
         return None
     endpoint, _ = await shop.drivers.database.ensure(spec)
@@ -76,5 +77,5 @@ async def _cache(shop: Workshop, row: PreviewRow, found: Detected) -> Endpoint |
     number = row.preview.cache_number
     if number is None or not found.config.cache.enabled:
         return None
-    endpoint, _ = await shop.drivers.cache.ensure(cache_spec(shop, row, number))
+    endpoint, _ = await shop.drivers.cache.ensure(cache_spec(shop, row, number, found.runtime))
     return endpoint

@@ -20,6 +20,7 @@ from previewdrop.drivers.memory import (
     MemoryEdge,
     MemoryRuntime,
 )
+from previewdrop.pipeline.choice import RuntimeChoice
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.reconcile import Reconciler
 from previewdrop.services.ports import Ports
@@ -116,12 +117,17 @@ async def plant(
     )
     checkouts = Checkouts(home.mirrors, home.checkouts, 10_000_000)
     async with httpx2.AsyncHTTPTransport(trust_env=False) as http:
-        shop = Workshop(home, settings, store, Drivers(*drivers), checkouts, http)
+        choice = RuntimeChoice("process", no_engine)
+        shop = Workshop(home, settings, store, Drivers(*drivers), checkouts, http, choice)
         await store.projects.add("shop", str(healthy_repository), {})
         plant = Plant(shop, healthy_repository, *drivers)
         yield plant
         await plant.reconciler.close()
         await drivers[1].aclose()
+
+
+async def no_engine() -> bool:
+    return False
 
 
 @pytest.fixture

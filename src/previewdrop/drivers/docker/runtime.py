@@ -87,7 +87,7 @@ class DockerRuntime:
         """The configured one, else the one that the image exposes: no two previews share any."""
         return configured or cast("int | None", artifact.get("port")) or DEFAULT_PORT
 
-    def web_command(self, facts: AppFacts, port: int) -> Process:
+    def web_command(self, facts: AppFacts, port: int, artifact: Handle) -> Process:
         """Nothing: the image says how it is started."""
         return Process(WEB, ())
 

@@ -82,7 +82,7 @@ class ProcessRuntime:
         except OSError as error:
             raise Unavailable(f"No port is free for another preview: {error}.") from error
 
-    def web_command(self, facts: AppFacts, port: int) -> Process:
+    def web_command(self, facts: AppFacts, port: int, artifact: Handle) -> Process:
         """uvicorn, or the repository's own server command, on the loopback interface."""
         return Process(WEB, server_command(facts, port))
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from previewdrop.domain.preview import StageName
+from previewdrop.domain.spec import DOCKER
 from previewdrop.drivers.base import Artifact, BuildSpec
 from previewdrop.pipeline.deploying import Deploying, Detected
+from previewdrop.pipeline.image import image_spec
 from previewdrop.pipeline.patience import patiently
 
 
 async def build(work: Deploying, found: Detected) -> Artifact:
     """What the builder made, or found made already."""
+    in_docker = found.runtime == DOCKER
+    image = await asyncio.to_thread(image_spec, work.folder, found) if in_docker else None
     spec = BuildSpec(
         source=work.folder,
         project=work.row.project.name,
         facts=found.facts,
         python=found.config.python or found.facts.dependencies.python,
         timeout=work.shop.settings.build_timeout,
-        secrets=found.recipe.build_secrets,
+        secrets=found.recipe.values if image else found.recipe.build_secrets,
+        image=image,
     )
     builder = work.shop.drivers.builder
     async with work.journal.stage(StageName.BUILD) as stage:

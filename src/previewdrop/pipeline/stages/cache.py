@@ -21,7 +21,9 @@ async def cache(work: Deploying, found: Detected) -> Endpoint | None:
             number = work.row.preview.cache_number
             if number is None:
                 number = await previews.lease_number(work.row.preview.id, await driver.capacity())
-            endpoint, existed = await driver.ensure(cache_spec(work.shop, work.row, number))
+            endpoint, existed = await driver.ensure(
+                cache_spec(work.shop, work.row, number, found.runtime)
+            )
             stage.cached, stage.note = existed, f"database {number}"
             return endpoint
 

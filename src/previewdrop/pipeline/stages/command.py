@@ -28,7 +28,7 @@ async def run_command(
         ) from None
     if code != 0:
         seconds = time.perf_counter() - began
-        context = Context(port=run.port, memory=run.limits.memory)
+        context = Context(port=run.port, memory=run.limits.memory, image="image" in run.artifact)
         raise StageFailed(
             f"{name} failed: `{command}` ended with {code} after {seconds:.1f} s",
             hint(name, exit_code=code, status=None, lines=tuple(stage.tail), context=context),

@@ -18,7 +18,7 @@ async def database(work: Deploying, found: Detected) -> Endpoint | None:
     migrations; so is one that somebody asked to reset.
     """
     async with work.journal.stage(StageName.DATABASE) as stage:
-        wanted = wanted_database(work.shop, work.row, found.config)
+        wanted = wanted_database(work.shop, work.row, found)
         if wanted is None:
             stage.state, stage.note = StageState.SKIPPED, 'isolation = "none"'
             return None
@@ -64,7 +64,11 @@ async def _unusable(work: Deploying, found: Detected, wanted: DatabaseSpec) -> s
 
 
 async def _remove_former(work: Deploying, wanted: DatabaseSpec) -> None:
-    """Takes away a database of the other kind of isolation, if the project changed it."""
+    """Takes away a database of another kind of isolation or on another server."""
     former = held_database(work.shop, work.row)
-    if former and former.name != wanted.name:
+    if former and (former.name, former.server) != (wanted.name, wanted.server):
+        if former.server != wanted.server:
+            work.journal.note(
+                f"The database was made anew: this preview runs in {wanted.server} now."
+            )
         await work.shop.drivers.database.remove(former)

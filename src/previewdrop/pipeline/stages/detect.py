@@ -33,9 +33,18 @@ async def detect(work: Deploying) -> Detected:
         recipe = await asyncio.to_thread(
             read_recipe, work.folder, config, facts.root, work.row, work.variables
         )
-        found = Detected(facts, _with_entrypoint(config, work.folder, facts.root), recipe)
+        config = _with_entrypoint(config, work.folder, facts.root)
+        runtime = await work.shop.choice.of(facts, config, await _former_runtime(work))
+        found = Detected(facts, config, recipe, runtime)
         check_environment(work.shop, Release(work.row, work.deployment_id, work.commit, found))
         return found
+
+
+async def _former_runtime(work: Deploying) -> str | None:
+    live = work.row.preview.live
+    if live is None:
+        return None
+    return (await work.shop.store.deployments.get(live)).made.get("runtime")
 
 
 def _with_entrypoint(config: ProjectConfig, folder: Path, root: str) -> ProjectConfig:

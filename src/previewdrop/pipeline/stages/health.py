@@ -110,7 +110,11 @@ async def _failure(
     tail = tuple(stage.tail)
     listening = await shop.drivers.runtime.listening(handle)
     context = Context(
-        port=run.port, memory=run.limits.memory, listening=listening.addresses, health=path
+        port=run.port,
+        memory=run.limits.memory,
+        listening=listening.addresses,
+        health=path,
+        image="image" in run.artifact,
     )
     if ended is not None:
         how = ended.reason or (

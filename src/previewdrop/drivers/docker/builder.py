@@ -1,0 +1,165 @@
+"""Builds images with the Engine's BuildKit, once for the same content."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from previewdrop.domain.errors import StageFailed
+from previewdrop.domain.secret import Secret
+from previewdrop.domain.spec import DOCKER, MIB
+from previewdrop.drivers.base import Artifact, BuildSpec, ImageSpec, LogLine
+from previewdrop.drivers.docker import labels
+from previewdrop.drivers.docker.build import Order, build
+from previewdrop.drivers.docker.build_limits import Bounds
+from previewdrop.drivers.docker.commands import Json
+from previewdrop.drivers.docker.context import Context, survey
+from previewdrop.drivers.docker.engine import Engine, Refused
+from previewdrop.drivers.docker.image import exposed_port, image_key, repository
+
+GENERATED = "Dockerfile.previewdrop"
+"""The name of a generated Dockerfile in the context."""
+
+_PROXIES = ("ALL_PROXY", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+"""Arguments that every Dockerfile has and no image keeps."""
+
+_INDEXES = ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What building may take, in bytes, and each step of a build."""
+
+    context: int = 1024 * MIB
+    images: int = 10240 * MIB
+    cache: int = 10240 * MIB
+    bounds: Bounds = field(default_factory=Bounds)
+
+
+class DockerBuilder:
+    """Images named by what decides their content; those of a project are shared within it."""
+
+    def __init__(self, engine: Engine, installation: str, room: Room) -> None:
+        self._engine = engine
+        self._installation = installation
+        self._room = room
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def ensure(self, spec: BuildSpec, log: LogLine) -> Artifact:
+        """See `Builder.ensure`. The handle has `key`, `image` (its id) and `port`, if it says."""
+        image = spec.image
+        if image is None:
+            raise ValueError("An image is built from an ImageSpec.")
+        context = await asyncio.to_thread(self._survey, spec, image)
+        for note in context.notes:
+            log(note)
+        secrets = {**_machine(_INDEXES), **dict(spec.secrets)}
+        key = image_key(context.digest, image, context.dockerfile, secrets)
+        tag = f"{repository(self._installation, spec.project)}:{key}"
+        note = f"image {key[:4]} reused"
+        async with self._lock(tag):
+            found: Json | None = await self._engine.get(f"/images/{tag}/json")
+            cached = found is not None
+            if found is None:
+                log(f"sending {context.files} files, {_size(context.bytes)}")
+                order = self._order(spec, image, context, tag, key, secrets)
+                built = await build(self._engine, order, _chunks(context.pack()), log)
+                found = await self._engine.get(f"/images/{built.image}/json")
+                steps = built.executed + built.cached
+                note = f"image {key[:4]} built, {built.executed} of {steps} steps"
+        if found is None:
+            raise StageFailed("The image that was built is gone already.", "Redeploy.")
+        await self._check_platform(found)
+        log(note)
+        handle: dict[str, object] = {
+            "runtime": DOCKER,
+            "key": key,
+            "image": found["Id"],
+            "port": exposed_port(found["Config"]),
+        }
+        return Artifact(handle, cached=cached, note=note)
+
+    async def sweep(self, in_use: Collection[str]) -> list[str]:
+        """See `Builder.sweep`: the oldest images go first, then the Engine's spare build cache."""
+        filters = labels.selecting(self._installation)
+        found: list[Json] = await self._engine.get("/images/json", {"filters": filters})
+        spare = [one for one in found if one["Labels"].get(labels.KEY) not in in_use]
+        removed: list[str] = []
+        kept = 0
+        for image in sorted(spare, key=lambda one: one["Created"], reverse=True):
+            kept += image["Size"]
+            if kept > self._room.images and await self._remove(image):
+                removed.append(str(image["Labels"].get(labels.KEY)))
+        prune = {"keep-storage": self._room.cache, "all": True}
+        await self._engine.post("/build/prune", query=prune, timeout=300)
+        return removed
+
+    async def _remove(self, image: Json) -> bool:
+        """False when a container still uses it."""
+        try:
+            return await self._engine.delete(f"/images/{image['Id']}", {"force": True})
+        except Refused:
+            return False
+
+    def _survey(self, spec: BuildSpec, image: ImageSpec) -> Context:
+        folder = spec.source / image.context
+        if image.generated is None:
+            inside = os.path.relpath(image.dockerfile, image.context or ".")
+            return survey(folder, inside, self._room.context, top=spec.source)
+        extra = {GENERATED: image.generated.encode()}
+        return survey(folder, GENERATED, self._room.context, extra, top=spec.source)
+
+    def _order(
+        self,
+        spec: BuildSpec,
+        image: ImageSpec,
+        context: Context,
+        tag: str,
+        key: str,
+        secrets: Mapping[str, Secret],
+    ) -> Order:
+        proxies = {name: value.reveal() for name, value in _machine(_PROXIES).items()}
+        return Order(
+            tags=(tag,),
+            dockerfile=context.dockerfile,
+            target=image.target,
+            args=proxies | dict(image.args),
+            labels={
+                labels.INSTALLATION: self._installation,
+                labels.PROJECT: spec.project,
+                labels.KEY: key,
+            },
+            secrets=secrets,
+            bounds=self._room.bounds,
+            timeout=spec.timeout,
+        )
+
+    async def _check_platform(self, image: Json) -> None:
+        told: Json = await self._engine.get("/version")
+        ours, its = str(told["Arch"]), str(image["Architecture"])
+        if ours != its:
+            raise StageFailed(
+                f"The image is made for {its} processors, and this server has {ours}.",
+                "Drop --platform from the Dockerfile, or build for the server's platform.",
+            )
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+
+def _machine(names: Collection[str]) -> dict[str, Secret]:
+    """The machine's own settings of these names; they may hold logins."""
+    return {name: Secret(value) for name in names if (value := os.environ.get(name))}
+
+
+async def _chunks(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces, each read beside the event loop."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
+
+
+def _size(count: int) -> str:
+    return f"{count / MIB:.1f} MiB" if count >= MIB else f"{-(-count // 1024)} KiB"
