@@ -5,42 +5,32 @@ https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+import asyncio
+import base64
+import json
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Any
 
-from previewdrop.domain.secret import Secret
+from previewdrop.domain.errors import PreviewDropError, StageFailed, Unavailable
+from previewdrop.domain.secret import Redactor
 from previewdrop.drivers.base import LogLine
+from previewdrop.drivers.docker import build_limits, failures, session
+from previewdrop.drivers.docker.build_limits import Watch
 from previewdrop.drivers.docker.engine import Engine
+from previewdrop.drivers.docker.failures import Told
+from previewdrop.drivers.docker.logins import Logins
+from previewdrop.drivers.docker.order import Order, query, tagging
+from previewdrop.drivers.docker.progress import Failure, Progress
 
-
-def _nothing() -> dict[str, str]:
-    return {}
-
-
-def _no_secrets() -> dict[str, Secret]:
-    return {}
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to build. Paths are those in the tar; `timeout` is in seconds.
-
-    `args` are build arguments, which the image's history shows to everybody; `secrets` are what
-    `RUN --mount=type=secret,id=…` asks for by its id, and nobody else sees. `network` is that of
-    RUN: None for the Engine's own choice, "none" or "host". `cgroup_parent` is the control group
-    in which Engines that honour it run the steps.
-    """
-
-    tags: tuple[str, ...]
-    dockerfile: str = "Dockerfile"
-    target: str | None = None
-    args: Mapping[str, str] = field(default_factory=_nothing)
-    labels: Mapping[str, str] = field(default_factory=_nothing)
-    secrets: Mapping[str, Secret] = field(default_factory=_no_secrets)
-    platform: str | None = None
-    network: str | None = None
-    cgroup_parent: str | None = None
-    timeout: float = 900
+_TRACE = "moby.buildkit.trace"
+_IMAGE = "moby.image.id"
+_STOP_WITHIN = 10.0
+_CANCEL_WITHIN = 5.0
+_HEADERS = {"Content-Type": "application/x-tar"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +42,150 @@ class Built:
     cached: int
 
 
-async def build(engine: Engine, order: Order, context: AsyncIterator[bytes], log: LogLine) -> Built:
+async def build(
+    engine: Engine,
+    order: Order,
+    context: AsyncIterator[bytes],
+    log: LogLine,
+    logins: Logins | None = None,
+) -> Built:
     """Builds the image of a tar and names it; `log` gets redacted lines of plain text.
 
     StageFailed when the repository's author can mend it, or after `order.timeout`; Unavailable
     when the Engine or a registry did not answer. A build that is cancelled or out of time is
-    stopped with every process of its steps, and leaves no image.
+    stopped with every process of its steps before this returns, and names no image.
+    `logins` are those of the user's `docker login` unless given.
     """
-    raise NotImplementedError
+    run = _Run(engine, order, log)
+    try:
+        async with asyncio.timeout(order.timeout) as limit:
+            image = await run.through(context, logins or Logins())
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise StageFailed(
+            f"The build took longer than {order.timeout:g} s.",
+            "Let more of the Dockerfile be cached, or raise PREVIEWDROP_BUILD_TIMEOUT.",
+            log_tail=run.tail,
+        ) from error
+    for name in order.tags[1:]:
+        await engine.post(f"/images/{image}/tag", query=tagging(name))
+    return Built(image, run.progress.executed, run.progress.cached)
+
+
+class _Run:
+    """One build under way."""
+
+    def __init__(self, engine: Engine, order: Order, log: LogLine) -> None:
+        self.progress = Progress()
+        self._engine = engine
+        self._order = order
+        self._log = log
+        self._redact = Redactor(order.secrets.values())
+        self._id = uuid.uuid4().hex
+        self._uploaded = False
+        self._image: str | None = None
+        self._error: str | None = None
+        self._watch: Watch | None = None
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        failure = self._failure()
+        return failure.tail if failure else tuple(map(self._redact, self.progress.tail))
+
+    def _failure(self) -> Failure | None:
+        if (failed := self.progress.failure) is None:
+            return None
+        tail = tuple(map(self._redact, failed.tail))
+        return Failure(self._redact(failed.name), self._redact(failed.error), tail)
+
+    async def through(self, context: AsyncIterator[bytes], logins: Logins) -> str:
+        """Builds to the end and returns the image's id."""
+        async with AsyncExitStack() as stack:
+            name = await stack.enter_async_context(
+                session.opened(self._engine, self._order.secrets, logins)
+            )
+            mark = await self._bound(stack)
+            await self._follow(context, query(self._order, self._id, name, mark))
+        if self._error is not None:
+            raise self._explained(self._error)
+        if self._image is None:
+            raise Unavailable(
+                "The Docker Engine broke the build off.",
+                "It is tried again; `journalctl -u docker` tells whether it was restarted.",
+            )
+        return self._image
+
+    async def _bound(self, stack: AsyncExitStack) -> IPv6Address | None:
+        bounds = self._order.bounds
+        if bounds is None:
+            return None
+        mark = build_limits.mark()
+        if folder := await build_limits.steps_folder(self._engine):
+            self._watch = await stack.enter_async_context(
+                build_limits.bounded(folder, mark, bounds)
+            )
+        else:
+            self._log("warning: the Engine's folder cannot be seen, so that RUN is not bounded")
+        return mark
+
+    async def _follow(self, context: AsyncIterator[bytes], asked: dict[str, object]) -> None:
+        """Reads the answer in a task of its own, so that it can be read on while it is stopped."""
+        reading = asyncio.create_task(self._read(context, asked), name=f"build {self._id}")
+        try:
+            await asyncio.wait({reading})
+        except asyncio.CancelledError:
+            await self._stop(reading)
+            raise
+        await reading
+
+    async def _read(self, context: AsyncIterator[bytes], asked: dict[str, object]) -> None:
+        async with aclosing(self._upload(context)) as body:
+            answering = self._engine.stream(
+                "POST", "/build", query=asked, content=body, headers=_HEADERS
+            )
+            async with answering as answer:
+                async for line in answer.aiter_lines():
+                    if line:
+                        self._hear(json.loads(line))
+
+    async def _upload(self, context: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        async for chunk in context:
+            yield chunk
+        self._uploaded = True
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        kind, aux = said.get("id"), said.get("aux")
+        if "error" in said:
+            self._error = str(said["error"])
+        elif kind == _TRACE:
+            for line in self.progress.feed(base64.b64decode(str(aux))):
+                self._log(self._redact(line))
+        elif kind == _IMAGE and aux:
+            self._image = str(aux["ID"])
+
+    async def _stop(self, reading: asyncio.Task[None]) -> None:
+        """Stops the build; the Engine ends its answer when the last step is gone."""
+        try:
+            async with asyncio.timeout(_CANCEL_WITHIN):
+                await self._engine.post("/build/cancel", query={"id": self._id})
+            if self._uploaded:
+                await asyncio.wait({reading}, timeout=_STOP_WITHIN)
+        except (TimeoutError, PreviewDropError) as error:
+            self._log(f"warning: the build may run on for a moment ({error})")
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    def _explained(self, error: str) -> PreviewDropError:
+        explained = failures.explain(
+            Told(
+                self._redact(error),
+                self._failure(),
+                self._order.dockerfile,
+                killed=self._watch is not None and self._watch.killed,
+            )
+        )
+        if isinstance(explained, StageFailed):
+            explained.log_tail = self.tail
+        return explained
