@@ -169,6 +169,7 @@ class Runtime(Protocol):
 
         A process that ended is started again. The handle is complete before the app listens.
         `handle["upstream"]` is where the edge sends requests, `handle["port"]` the PORT of the app.
+        `handle["hosts"]`, if there, are addresses of names that only the preview's network knows.
         """
         ...
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import cast
 
 from previewdrop.config.project import ProjectConfig
 from previewdrop.domain.errors import StageFailed
@@ -96,11 +97,17 @@ class LiveOperations:
             await asyncio.gather(task, return_exceptions=True)
 
     async def connection(self, row: PreviewRow) -> tuple[Secret | None, Secret | None]:
-        """The URLs of the preview's database and cache, in the form that psql and others take."""
-        await self._handle(row)
+        """The URLs of the preview's database and cache, in the form that psql and others take.
+
+        With addresses that are right on the server, where a preview may know its own names.
+        """
+        hosts = cast("Mapping[str, str]", (await self._handle(row)).get("hosts", {}))
         deployment = await self._shop.store.deployments.get(row.preview.live or 0)
         told = (await run_of(self._shop, row, deployment)).environment
-        return _url("postgresql", "DATABASE", "NAME", told), _url("redis", "REDIS", "DB", told)
+        return (
+            _url("postgresql", "DATABASE", "NAME", told, hosts),
+            _url("redis", "REDIS", "DB", told, hosts),
+        )
 
     async def services(self) -> dict[str, str]:
         return self._services()
@@ -131,10 +138,12 @@ async def _exit_code(task: asyncio.Future[int], timeout: float) -> int:
         raise StageFailed(f"The command was stopped after {timeout:g} s.") from None
 
 
-def _url(scheme: str, kind: str, last: str, told: dict[str, str]) -> Secret | None:
+def _url(
+    scheme: str, kind: str, last: str, told: Mapping[str, str], hosts: Mapping[str, str]
+) -> Secret | None:
     """A URL made of the PREVIEW_… variables: their values hold nothing that needs quoting."""
     parts = [told.get(f"PREVIEW_{kind}_{p}") for p in ("USER", "PASSWORD", "HOST", "PORT", last)]
     if None in parts:
         return None
-    user, password, host, port, name = parts
-    return Secret(f"{scheme}://{user}:{password}@{host}:{port}/{name}")
+    user, password, host, port, name = (str(part) for part in parts)
+    return Secret(f"{scheme}://{user}:{password}@{hosts.get(host, host)}:{port}/{name}")

@@ -28,7 +28,7 @@ from previewdrop.drivers.docker.containers import WEB, Containers, observed
 from previewdrop.drivers.docker.engine import Engine
 from previewdrop.drivers.docker.logs import Logs
 from previewdrop.drivers.docker.networks import Companions, Networks
-from previewdrop.drivers.docker.subnets import Subnet
+from previewdrop.drivers.docker.subnets import COMPANIONS, Subnet
 from previewdrop.drivers.listeners import parse_listeners
 
 DEFAULT_PORT = 3000
@@ -105,7 +105,7 @@ class DockerRuntime:
             "deployment": spec.deployment,
             "installation": spec.installation,
             "preview": spec.names.full,
-            "network": place.network,
+            "hosts": {alias: subnet.companion(alias) for alias in COMPANIONS},
             "port": spec.port,
             "upstream": f"{address}:{spec.port}",
         }
