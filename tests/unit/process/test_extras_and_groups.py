@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tomllib
 
+from previewdrop.domain import poetry
 from previewdrop.domain.app import Dependencies, Lock
-from previewdrop.drivers.process import commands, poetry
+from previewdrop.drivers.process import commands
 from previewdrop.drivers.process.installation import installation_for
 
 PROJECT = b'[project]\nname = "shop"\ndependencies = ["httpx"]\n'

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from previewdrop.domain import poetry
 from previewdrop.domain.app import Dependencies, Lock
 from previewdrop.domain.errors import StageFailed
-from previewdrop.drivers.process import poetry
 from previewdrop.drivers.process.installation import (
     Installation,
     installation_for,

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from previewdrop.domain import poetry
 from previewdrop.domain.app import Dependencies, Lock
 from previewdrop.domain.errors import StageFailed
-from previewdrop.drivers.process import poetry
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 _LOCAL = re.compile(
