@@ -34,6 +34,7 @@ class Server:
         }
         environment |= {f"PREVIEWDROP_{name}": "0" for name in _PORTS}
         environment |= {"PREVIEWDROP_HOME": str(self.home), "PREVIEWDROP_MAX_PREVIEWS": "20"}
+        environment.setdefault("PREVIEWDROP_RUNTIME", "process")
         environment["PREVIEWDROP_CONCURRENCY"] = "10"
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         began = time.perf_counter()

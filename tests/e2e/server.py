@@ -29,6 +29,7 @@ CANARY = "SERVER_CANARY"
 
 SETTINGS = {
     **dict.fromkeys(("PORT", "EDGE_PORT", "EDGE_HTTP_PORT", "POSTGRES_PORT", "REDIS_PORT"), "0"),
+    "RUNTIME": "process",
     "HEALTH_TIMEOUT": "15",
     "POST_DEPLOY_TIMEOUT": "15",
     "GRACE": "2",

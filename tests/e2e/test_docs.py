@@ -62,6 +62,7 @@ def newcomer(tmp_path: Path) -> dict[str, str]:
         **{f"PREVIEWDROP_{name}": "0" for name in ports},
         "HOME": str(tmp_path),
         "PREVIEWDROP_HOME": str(tmp_path / "data"),
+        "PREVIEWDROP_RUNTIME": "process",
     }
 
 
