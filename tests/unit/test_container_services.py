@@ -100,12 +100,12 @@ def test_nothing_is_published_and_no_password_is_said(body: service_commands.Jso
 
 
 def test_the_fingerprint_tells_image_and_configuration_and_no_password():
-    def fingerprint(image: str = "valkey/valkey:9.1", numbers: int = 64, secret: str = "x"):
-        program = ValkeyContainer(image, FOLDER, Secret(secret), numbers)
+    def fingerprint(image: str = "valkey/valkey:9.1", numbers: int = 64, key: str = "x"):
+        program = ValkeyContainer(image, FOLDER, Secret(key), numbers)
         body = service_commands.container(program.service(IMAGE), "abc", FOLDER)
         return body["Labels"][labels.FINGERPRINT]
 
-    assert fingerprint() == fingerprint(secret="another")
+    assert fingerprint() == fingerprint(key="another")
     assert len({fingerprint(), fingerprint("valkey/valkey:9.2"), fingerprint(numbers=65)}) == 3
 
 

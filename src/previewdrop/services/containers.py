@@ -90,7 +90,7 @@ class ContainerServices:
         `ensure` still tells of one that was made anew by this.
         """
         await self._make_right(ServiceContainer.ensure)
-        return {one.program.role: one.name for one in self._containers}
+        return self.names
 
     async def stop(self) -> None:
         """Stops all at the same time; they stay down until `start`, and their data is kept."""
@@ -101,6 +101,11 @@ class ContainerServices:
         await _together([one.remove() for one in self._containers])
         with contextlib.suppress(Refused):  # that somebody else connected something to it
             await self._engine.delete(f"/networks/{self._network}")
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The container of each role, whether it is there or not."""
+        return {one.program.role: one.name for one in self._containers}
 
     def notes(self) -> dict[str, str]:
         """How each service runs, in a few words."""
