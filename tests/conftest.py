@@ -9,9 +9,11 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+import container_services as containers
 from previewdrop.config.home import Home
 from previewdrop.domain.secret import Secret
 from previewdrop.services.caddy import CaddyService
+from previewdrop.services.containers import ContainerServices
 from previewdrop.services.ports import Ports
 from previewdrop.services.postgres import PostgresService
 from previewdrop.services.supervisor import Supervisor
@@ -73,3 +75,18 @@ async def caddy_service(services_home: Home, ports: Ports) -> AsyncGenerator[Cad
     await supervisor.start()
     yield service
     await supervisor.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def container_services(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncGenerator[ContainerServices]:
+    """PostgreSQL and Valkey in containers, as the docker runtime has them."""
+    home = Home(tmp_path_factory.mktemp("containers") / "home").create()
+    async with containers.engine() as engine:
+        services = containers.services_on(engine, home, containers.unique())
+        try:
+            await services.start()
+            yield services
+        finally:
+            await services.remove()

@@ -15,10 +15,12 @@ from previewdrop.drivers.memory import MemoryCache
 from previewdrop.drivers.valkey.driver import ValkeyCache
 
 
-@pytest.fixture(params=["memory", "valkey"])
+@pytest.fixture(params=["memory", "valkey", "container"])
 def url(request: pytest.FixtureRequest) -> Secret | None:
     if request.param == "memory":
         return None
+    if request.param == "container":
+        return request.getfixturevalue("container_services").cache.admin_url
     return request.getfixturevalue("valkey_service").admin_url
 
 

@@ -17,12 +17,14 @@ from previewdrop.drivers.memory import MemoryDatabase
 from previewdrop.drivers.postgres.driver import PostgresDatabase
 
 
-@pytest.fixture(params=["memory", "superuser", "ordinary administrator"])
+@pytest.fixture(params=["memory", "superuser", "ordinary administrator", "container"])
 def url(request: pytest.FixtureRequest) -> Secret | None:
     if request.param == "superuser":
         return request.getfixturevalue("postgres_service").admin_url
     if request.param == "ordinary administrator":
         return request.getfixturevalue("postgres_ordinary_admin")
+    if request.param == "container":
+        return request.getfixturevalue("container_services").database.admin_url
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,28 +11,51 @@ import pytest_asyncio
 from valkey.asyncio import Valkey
 from valkey.exceptions import AuthenticationError, ConnectionError, NoPermissionError, ResponseError
 
+import container_services as containers
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import CacheSpec
 from previewdrop.drivers.base import Endpoint
 from previewdrop.drivers.valkey.driver import ValkeyCache
-from previewdrop.services.valkey import ValkeyService
 
 OURS = CacheSpec("shop_pr_1", Secret("password 1"), 11)
 THEIRS = CacheSpec("shop_pr_2", Secret("password 2"), 12)
 
 
+@dataclass(frozen=True)
+class Server:
+    """A Valkey as its administrator and its previews see it."""
+
+    admin_url: Secret
+    host: str
+    port: int
+
+    def reach(self) -> tuple[str, int]:
+        return self.host, self.port
+
+
+@pytest_asyncio.fixture(params=["embedded", "container"])
+async def server(request: pytest.FixtureRequest) -> Server:
+    if request.param == "embedded":
+        service = request.getfixturevalue("valkey_service")
+        return Server(service.admin_url, *service.reach())
+    services = request.getfixturevalue("container_services")
+    async with containers.engine() as engine:
+        host = await containers.address_of(engine, services.names["cache"])
+    return Server(services.cache.admin_url, host, 6379)
+
+
 @pytest_asyncio.fixture
-async def cache(valkey_service: ValkeyService) -> AsyncGenerator[ValkeyCache]:
-    driver = ValkeyCache(valkey_service.admin_url, "walls", valkey_service.reach)
+async def cache(server: Server) -> AsyncGenerator[ValkeyCache]:
+    driver = ValkeyCache(server.admin_url, "walls", server.reach)
     yield driver
     await driver.sweep([])
     await driver.aclose()
 
 
 @pytest_asyncio.fixture
-async def admin(valkey_service: ValkeyService) -> AsyncGenerator[Any]:
-    client = Valkey.from_url(valkey_service.admin_url.reveal(), decode_responses=True)
+async def admin(server: Server) -> AsyncGenerator[Any]:
+    client = Valkey.from_url(server.admin_url.reveal(), decode_responses=True)
     yield client
     await client.aclose()
 
@@ -44,9 +68,9 @@ async def ours(cache: ValkeyCache) -> AsyncGenerator[Any]:
     await client.aclose()
 
 
-def numbered(service: ValkeyService, number: int) -> Any:
+def numbered(server: Server, number: int) -> Any:
     """The administrator in that number."""
-    return Valkey.from_url(service.admin_url.reveal().replace("db=0", f"db={number}"))
+    return Valkey.from_url(server.admin_url.reveal().replace("db=0", f"db={number}"))
 
 
 def client_of(endpoint: Endpoint, **more: Any) -> Any:
@@ -144,8 +168,8 @@ async def test_its_own_channels_work_and_nobody_else_hears(
             await listener.get_message(timeout=5)
 
 
-async def test_a_new_user_finds_its_number_empty(cache: ValkeyCache, valkey_service: ValkeyService):
-    async with numbered(valkey_service, OURS.number) as left:
+async def test_a_new_user_finds_its_number_empty(cache: ValkeyCache, server: Server):
+    async with numbered(server, OURS.number) as left:
         await left.set("left over", 1)
         endpoint, there = await cache.ensure(OURS)
         assert not there
@@ -156,14 +180,12 @@ async def test_a_new_user_finds_its_number_empty(cache: ValkeyCache, valkey_serv
         assert await client.get("kept") == "1"
 
 
-async def test_removing_ends_connections_and_empties(
-    cache: ValkeyCache, ours: Any, valkey_service: ValkeyService
-):
+async def test_removing_ends_connections_and_empties(cache: ValkeyCache, ours: Any, server: Server):
     await ours.set("key", 1)
     await cache.remove(OURS)
     with pytest.raises((AuthenticationError, ConnectionError)):
         await ours.get("key")
-    async with numbered(valkey_service, OURS.number) as left:
+    async with numbered(server, OURS.number) as left:
         assert await left.dbsize() == 0
 
 
@@ -190,8 +212,8 @@ async def test_no_server_is_unavailable():
     await cache.aclose()
 
 
-async def test_a_wrong_password_says_what_to_check(valkey_service: ValkeyService):
-    cache = ValkeyCache(Secret(f"redis://:wrong@127.0.0.1:{valkey_service.port}"), "walls")
+async def test_a_wrong_password_says_what_to_check(server: Server):
+    cache = ValkeyCache(Secret(f"redis://:wrong@{server.host}:{server.port}"), "walls")
     with pytest.raises(Unavailable, match="PREVIEWDROP_REDIS_URL"):
         await cache.capacity()
     await cache.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 from psycopg import errors
 
+import container_services as containers
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import DatabaseSpec
@@ -21,11 +23,36 @@ from previewdrop.services.postgres import PostgresService
 Session = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
-@pytest.fixture(params=["superuser", "ordinary administrator"])
-def url(request: pytest.FixtureRequest) -> Secret:
-    if request.param == "superuser":
-        return request.getfixturevalue("postgres_service").admin_url
-    return request.getfixturevalue("postgres_ordinary_admin")
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL as its administrator `url` and its previews see it."""
+
+    url: Secret
+    superuser: Secret
+    host: str
+    port: int
+    closed: tuple[str, ...] = ("postgres", "template1")
+
+
+@pytest_asyncio.fixture(params=["superuser", "ordinary administrator", "container"])
+async def server(request: pytest.FixtureRequest) -> Server:
+    if request.param == "container":
+        services = request.getfixturevalue("container_services")
+        async with containers.engine() as engine:
+            host = await containers.address_of(engine, services.names["db"])
+        url = services.database.admin_url
+        return Server(url, url, host, 5432)
+    service = request.getfixturevalue("postgres_service")
+    url = service.admin_url
+    if request.param == "ordinary administrator":
+        url = request.getfixturevalue("postgres_ordinary_admin")
+    closed = (*Server.closed, "previewdrop")
+    return Server(url, service.admin_url, "127.0.0.1", service.port, closed)
+
+
+@pytest.fixture
+def url(server: Server) -> Secret:
+    return server.url
 
 
 @pytest_asyncio.fixture
@@ -49,11 +76,11 @@ def spec(number: int, isolation: str = "database", **more: Any) -> DatabaseSpec:
 
 @asynccontextmanager
 async def session(
-    service: PostgresService, of: DatabaseSpec, database: str | None = None
+    server: Server, of: DatabaseSpec, database: str | None = None
 ) -> AsyncGenerator[Session]:
     connection = await psycopg.AsyncConnection.connect(
-        host="127.0.0.1",
-        port=service.port,
+        host=server.host,
+        port=server.port,
         user=of.role,
         password=of.password.reveal(),
         dbname=database or of.name,
@@ -68,9 +95,9 @@ async def value(session: Session, query: str) -> Any:
     return row[0] if row else None
 
 
-async def test_it_works_in_its_own(driver, postgres_service, isolation):
+async def test_it_works_in_its_own(driver, server, isolation):
     await driver.ensure(spec(1, isolation))
-    async with session(postgres_service, spec(1, isolation)) as mine:
+    async with session(server, spec(1, isolation)) as mine:
         await mine.execute("CREATE TABLE users (id serial PRIMARY KEY, email text)")
         await mine.execute("INSERT INTO users (email) VALUES ('ali@example.com')")
         await mine.execute("CREATE TYPE colour AS ENUM ('red')")
@@ -83,22 +110,22 @@ async def test_it_works_in_its_own(driver, postgres_service, isolation):
         assert await value(mine, where) == expected
 
 
-async def test_the_same_table_in_two_previews_is_two_tables(driver, postgres_service, isolation):
+async def test_the_same_table_in_two_previews_is_two_tables(driver, server, isolation):
     for number in (1, 2):
         await driver.ensure(spec(number, isolation))
-        async with session(postgres_service, spec(number, isolation)) as mine:
+        async with session(server, spec(number, isolation)) as mine:
             await mine.execute("CREATE TABLE users (id int)")
             assert await value(mine, "SELECT count(*) FROM users") == 0
             await mine.execute("INSERT INTO users VALUES (1)")
 
 
-async def test_other_databases_are_closed(driver, postgres_service):
+async def test_other_databases_are_closed(driver, server):
     await driver.ensure(spec(1))
     await driver.ensure(spec(2))
     await driver.ensure(spec(3, "schema"))
-    for closed in ("postgres", "template1", "previewdrop", "walls_pr_2", "shared__walls"):
+    for closed in (*server.closed, "walls_pr_2", "shared__walls"):
         with pytest.raises(psycopg.OperationalError, match="permission denied"):
-            async with session(postgres_service, spec(1), closed):
+            async with session(server, spec(1), closed):
                 pass
 
 
@@ -136,20 +163,20 @@ DENIED = [
 ]
 
 
-async def test_what_reaches_others_is_denied(driver, postgres_service, isolation):
+async def test_what_reaches_others_is_denied(driver, server, isolation):
     await driver.ensure(spec(1, isolation))
     await driver.ensure(spec(2, isolation))
-    async with session(postgres_service, spec(1, isolation)) as mine:
+    async with session(server, spec(1, isolation)) as mine:
         for statement in DENIED:
             assert await refused(mine, statement), f"allowed: {statement}"
 
 
-async def test_another_schema_is_closed(driver, postgres_service):
+async def test_another_schema_is_closed(driver, server):
     await driver.ensure(spec(1, "schema"))
     await driver.ensure(spec(2, "schema"))
-    async with session(postgres_service, spec(2, "schema")) as theirs:
+    async with session(server, spec(2, "schema")) as theirs:
         await theirs.execute("CREATE TABLE users (id int)")
-    async with session(postgres_service, spec(1, "schema")) as mine:
+    async with session(server, spec(1, "schema")) as mine:
         for statement in (
             b"SELECT * FROM walls_pr_2.users",
             b"CREATE TABLE walls_pr_2.mine (id int)",
@@ -162,49 +189,49 @@ async def test_another_schema_is_closed(driver, postgres_service):
                 await mine.execute(statement)
 
 
-async def test_others_queries_are_not_seen(driver, postgres_service):
+async def test_others_queries_are_not_seen(driver, server):
     await driver.ensure(spec(1, "schema"))
     await driver.ensure(spec(2, "schema"))
     async with (
-        session(postgres_service, spec(1, "schema")) as mine,
-        session(postgres_service, spec(2, "schema")) as theirs,
+        session(server, spec(1, "schema")) as mine,
+        session(server, spec(2, "schema")) as theirs,
     ):
         await theirs.execute("SELECT 'a secret of theirs'")
         seen = await value(mine, "SELECT string_agg(query, ' ') FROM pg_stat_activity")
     assert "a secret of theirs" not in seen
 
 
-async def test_connections_are_limited(driver, postgres_service):
+async def test_connections_are_limited(driver, server):
     limited = spec(1, connections=2)
     await driver.ensure(limited)
     async with AsyncExitStack() as open_ones:
         for _ in range(2):
-            await open_ones.enter_async_context(session(postgres_service, limited))
+            await open_ones.enter_async_context(session(server, limited))
         with pytest.raises(psycopg.OperationalError, match="too many connections"):
-            async with session(postgres_service, limited):
+            async with session(server, limited):
                 pass
 
 
-async def test_revisions_are_read_though_the_pool_is_full(driver, postgres_service, isolation):
+async def test_revisions_are_read_though_the_pool_is_full(driver, server, isolation):
     limited = spec(1, isolation, connections=2)
     await driver.ensure(limited)
     async with AsyncExitStack() as open_ones:
         for _ in range(2):
-            one = await open_ones.enter_async_context(session(postgres_service, limited))
+            one = await open_ones.enter_async_context(session(server, limited))
         await one.execute("CREATE TABLE alembic_version (version_num varchar(32))")
         await one.execute("INSERT INTO alembic_version VALUES ('a1b2c3')")
         observed = await driver.observe(limited)
         assert observed.revisions == ("a1b2c3",)
         assert observed.bytes > 0
         with pytest.raises(psycopg.OperationalError, match="too many connections"):
-            async with session(postgres_service, limited):
+            async with session(server, limited):
                 pass
 
 
-async def test_reading_revisions_runs_nothing_with_more_rights(driver, postgres_service, url):
+async def test_reading_revisions_runs_nothing_with_more_rights(driver, server, url):
     """A table that runs code when it is read runs it as the preview's own role."""
     await driver.ensure(spec(1))
-    async with session(postgres_service, spec(1)) as mine:
+    async with session(server, spec(1)) as mine:
         await mine.execute("CREATE TABLE seen (who text)")
         await mine.execute(
             "CREATE FUNCTION spy() RETURNS text LANGUAGE plpgsql AS"
@@ -219,47 +246,47 @@ async def test_reading_revisions_runs_nothing_with_more_rights(driver, postgres_
         assert await value(mine, "SELECT string_agg(DISTINCT who, ',') FROM seen") == "walls_pr_1"
 
 
-async def test_the_password_is_mended(driver, postgres_service):
+async def test_the_password_is_mended(driver, server):
     await driver.ensure(spec(1))
-    async with session(postgres_service, spec(1)) as mine:
+    async with session(server, spec(1)) as mine:
         await mine.execute("ALTER ROLE CURRENT_USER PASSWORD 'my own'")
     assert (await driver.observe(spec(1))).exists
-    async with session(postgres_service, spec(1)):
+    async with session(server, spec(1)):
         pass
 
 
-async def test_an_owner_who_opens_its_database_finds_it_closed_again(driver, postgres_service):
+async def test_an_owner_who_opens_its_database_finds_it_closed_again(driver, server):
     await driver.ensure(spec(1))
     await driver.ensure(spec(2))
-    async with session(postgres_service, spec(1)) as mine:
+    async with session(server, spec(1)) as mine:
         await mine.execute("GRANT CONNECT ON DATABASE walls_pr_1 TO PUBLIC")
     await driver.ensure(spec(1))
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
-        async with session(postgres_service, spec(2), "walls_pr_1"):
+        async with session(server, spec(2), "walls_pr_1"):
             pass
 
 
-async def test_removing_ends_open_sessions(driver, postgres_service, isolation):
+async def test_removing_ends_open_sessions(driver, server, isolation):
     await driver.ensure(spec(1, isolation))
-    async with session(postgres_service, spec(1, isolation)) as mine:
+    async with session(server, spec(1, isolation)) as mine:
         await mine.execute("CREATE TABLE users (id int)")
         await driver.remove(spec(1, isolation))
         with pytest.raises(psycopg.OperationalError):
             await mine.execute("SELECT 1")
 
 
-async def test_a_database_that_was_made_a_template_goes_too(driver, postgres_service):
+async def test_a_database_that_was_made_a_template_goes_too(driver, server):
     await driver.ensure(spec(1))
-    async with session(postgres_service, spec(1)) as mine:
+    async with session(server, spec(1)) as mine:
         await mine.execute("ALTER DATABASE walls_pr_1 IS_TEMPLATE true")
     await driver.remove(spec(1))
     assert not (await driver.observe(spec(1))).exists
 
 
-async def test_nothing_is_left(driver, postgres_service, isolation):
+async def test_nothing_is_left(driver, server, isolation):
     await driver.ensure(spec(1, isolation, extensions=("pg_trgm",)))
     await driver.remove(spec(1, isolation))
-    async with await psycopg.AsyncConnection.connect(postgres_service.admin_url.reveal()) as admin:
+    async with await psycopg.AsyncConnection.connect(server.superuser.reveal()) as admin:
         left = await admin.execute(
             "SELECT datname FROM pg_database WHERE datname LIKE '%walls%' "
             "UNION SELECT rolname FROM pg_roles WHERE rolname LIKE 'walls%'"
@@ -267,11 +294,11 @@ async def test_nothing_is_left(driver, postgres_service, isolation):
         assert await left.fetchall() == []
 
 
-async def test_extensions_are_there_and_stay(driver, postgres_service, isolation):
+async def test_extensions_are_there_and_stay(driver, server, isolation):
     wanted = spec(1, isolation, extensions=("pg_trgm", "citext"))
     await driver.ensure(wanted)
     assert (await driver.ensure(wanted))[1]
-    async with session(postgres_service, wanted) as mine:
+    async with session(server, wanted) as mine:
         assert await value(mine, "SELECT similarity('word', 'word')") == 1
         await mine.execute("CREATE TABLE t (email citext)")
         await mine.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
@@ -286,7 +313,7 @@ async def test_what_the_server_has_instead_is_told(driver):
     assert "gen_random_uuid" in raised.value.hint
 
 
-async def test_another_isolation_starts_anew(driver, postgres_service):
+async def test_another_isolation_starts_anew(driver, server):
     await driver.ensure(spec(1))
     _, there = await driver.ensure(spec(1, "schema"))
     assert not there
@@ -295,7 +322,7 @@ async def test_another_isolation_starts_anew(driver, postgres_service):
     assert not there
 
 
-async def test_what_is_not_ours_is_left_alone(driver, url, postgres_service):
+async def test_what_is_not_ours_is_left_alone(driver, url, server):
     theirs = PostgresDatabase(url, "somebody else")
     await theirs.ensure(spec(1))
     with pytest.raises(StageFailed, match="did not make"):
@@ -307,11 +334,11 @@ async def test_what_is_not_ours_is_left_alone(driver, url, postgres_service):
     await theirs.aclose()
 
 
-async def test_a_failure_in_the_middle_is_completed(driver, postgres_service):
+async def test_a_failure_in_the_middle_is_completed(driver, server):
     """The server dies between CREATE DATABASE and what follows: the next ensure completes it."""
     await driver.ensure(spec(1))
     async with await psycopg.AsyncConnection.connect(
-        postgres_service.admin_url.reveal(), autocommit=True
+        server.superuser.reveal(), autocommit=True
     ) as admin:
         await admin.execute("COMMENT ON DATABASE walls_pr_1 IS NULL")
         await admin.execute("ALTER DATABASE walls_pr_1 ALLOW_CONNECTIONS false")
@@ -334,9 +361,12 @@ async def test_making_and_removing_at_once_in_a_shared_database(driver):
         await asyncio.gather(driver.remove(spec(2, "schema")), driver.remove(spec(3, "schema")))
 
 
-async def test_no_password_reaches_a_log(driver, postgres_service):
+async def test_no_password_reaches_a_log(postgres_service):
+    driver = PostgresDatabase(postgres_service.admin_url, "walls")
     await driver.ensure(spec(1))
     await driver.ensure(spec(1))
+    await driver.remove(spec(1))
+    await driver.aclose()
     assert "password 1" not in postgres_service.log.read_text()
 
 
