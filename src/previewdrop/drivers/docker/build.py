@@ -18,18 +18,20 @@ from typing import Any
 from previewdrop.domain.errors import PreviewDropError, StageFailed, Unavailable
 from previewdrop.domain.secret import Redactor
 from previewdrop.drivers.base import LogLine
-from previewdrop.drivers.docker import build_limits, failures, session
-from previewdrop.drivers.docker.build_limits import Watch
+from previewdrop.drivers.docker import failures, session, steps
+from previewdrop.drivers.docker.build_limits import Bounds
 from previewdrop.drivers.docker.engine import Engine
 from previewdrop.drivers.docker.failures import Told
 from previewdrop.drivers.docker.logins import Logins
 from previewdrop.drivers.docker.order import Order, query, tagging
 from previewdrop.drivers.docker.progress import Failure, Progress
+from previewdrop.drivers.docker.steps import Watch
 
 _TRACE = "moby.buildkit.trace"
 _IMAGE = "moby.image.id"
 _STOP_WITHIN = 10.0
-_CANCEL_WITHIN = 5.0
+_KILL_AFTER = 1.0
+_KILL_EVERY = 0.2
 _HEADERS = {"Content-Type": "application/x-tar"}
 
 
@@ -57,8 +59,9 @@ async def build(
     `logins` are those of the user's `docker login` unless given.
     """
     run = _Run(engine, order, log)
+    limit = asyncio.timeout(order.timeout)
     try:
-        async with asyncio.timeout(order.timeout) as limit:
+        async with limit:
             image = await run.through(context, logins or Logins())
     except TimeoutError as error:
         if not limit.expired():
@@ -105,7 +108,8 @@ class _Run:
             name = await stack.enter_async_context(
                 session.opened(self._engine, self._order.secrets, logins)
             )
-            mark = await self._bound(stack)
+            mark = steps.mark()
+            self._watch = await self._watched(stack, mark)
             await self._follow(context, query(self._order, self._id, name, mark))
         if self._error is not None:
             raise self._explained(self._error)
@@ -116,18 +120,16 @@ class _Run:
             )
         return self._image
 
-    async def _bound(self, stack: AsyncExitStack) -> IPv6Address | None:
+    async def _watched(self, stack: AsyncExitStack, mark: IPv6Address) -> Watch | None:
         bounds = self._order.bounds
-        if bounds is None:
-            return None
-        mark = build_limits.mark()
-        if folder := await build_limits.steps_folder(self._engine):
-            self._watch = await stack.enter_async_context(
-                build_limits.bounded(folder, mark, bounds)
+        if folder := await steps.folder_of(self._engine):
+            watched = steps.watched(folder, mark, bounds or Bounds())
+            return await stack.enter_async_context(watched)
+        if bounds:
+            self._log(
+                "warning: RUN is not bounded, as the Engine's folder cannot be seen from here"
             )
-        else:
-            self._log("warning: the Engine's folder cannot be seen, so that RUN is not bounded")
-        return mark
+        return None
 
     async def _follow(self, context: AsyncIterator[bytes], asked: dict[str, object]) -> None:
         """Reads the answer in a task of its own, so that it can be read on while it is stopped."""
@@ -165,17 +167,28 @@ class _Run:
             self._image = str(aux["ID"])
 
     async def _stop(self, reading: asyncio.Task[None]) -> None:
-        """Stops the build; the Engine ends its answer when the last step is gone."""
+        """Stops the build; the Engine ends its answer when the last step is gone.
+
+        BuildKit loses a cancellation that meets a step just as it starts, up to today's
+        (`nothing to kill` in executor/runcexecutor/executor.go): such a step is ended here.
+        """
         try:
-            async with asyncio.timeout(_CANCEL_WITHIN):
+            async with asyncio.timeout(_STOP_WITHIN):
                 await self._engine.post("/build/cancel", query={"id": self._id})
-            if self._uploaded:
-                await asyncio.wait({reading}, timeout=_STOP_WITHIN)
+                if self._uploaded:
+                    await self._ended(reading)
         except (TimeoutError, PreviewDropError) as error:
-            self._log(f"warning: the build may run on for a moment ({error})")
+            self._log(f"warning: a step of the build may run on ({type(error).__name__})")
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+    async def _ended(self, reading: asyncio.Task[None]) -> None:
+        await asyncio.wait({reading}, timeout=_KILL_AFTER)
+        while not reading.done():
+            if self._watch:
+                self._watch.kill()
+            await asyncio.wait({reading}, timeout=_KILL_EVERY)
 
     def _explained(self, error: str) -> PreviewDropError:
         explained = failures.explain(

@@ -17,6 +17,7 @@ _WRAPPING = re.compile(
     r"|rpc error: code = \w+ desc =):? "
 )
 _TAG = re.compile(r"^\[[^\]]*\] ")
+_OOM = re.compile(r"(?m)^Killed$|Killed signal terminated program")
 _LONGEST_NAME = 120
 _KILLED = 137
 _NOT_FOUND = 127
@@ -94,7 +95,7 @@ def _why_it_ended(told: Told, code: int, more: str) -> tuple[str, str]:
             'An image without a shell (scratch, distroless) runs `RUN ["program"]` only: do it '
             "in an earlier stage and COPY --from that.",
         )
-    if told.killed or code == _KILLED or "cannot allocate memory" in more:
+    if told.killed or code == _KILLED or "cannot allocate memory" in more or _OOM.search(printed):
         return (
             f"{told.step} was killed for memory.",
             "Install wheels instead of compiling, do less at once, or let the server's "
@@ -144,7 +145,10 @@ _CASES: tuple[tuple[re.Pattern[str], Explained], ...] = tuple(
     (re.compile(pattern, re.DOTALL), explained)
     for pattern, explained in (
         (r"no space left on device", _disk),
-        (r"no active session", _session),
+        (
+            r"no active session|client connection is closing|connection closed$|server preface",
+            _session,
+        ),
         (
             r"(?:executor failed running \[.*\]|process \".*\" did not complete successfully): "
             r"exit code: (?P<code>\d+)(?P<more>.*)",

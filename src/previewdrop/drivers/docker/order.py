@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import build_limits
+from previewdrop.drivers.docker import steps
 from previewdrop.drivers.docker.build_limits import Bounds
 
 
@@ -21,7 +21,7 @@ class Order:
     The tar is built as it is: leave out what .dockerignore says. `args` are build arguments, which
     the image's history shows to everybody; `secrets` are what `RUN --mount=type=secret,id=…` asks
     for by its id, and nobody else sees. `network` is that of RUN: None for the Engine's own
-    choice, "none" or "host".
+    choice, "none" or "host". `bounds` are those of each RUN step.
     """
 
     tags: tuple[str, ...]
@@ -36,10 +36,10 @@ class Order:
     timeout: float = 900
 
 
-def query(order: Order, build: str, session: str, mark: IPv6Address | None) -> dict[str, object]:
+def query(order: Order, build: str, session: str, mark: IPv6Address) -> dict[str, object]:
     """The query of `POST /build`. Secrets are no part of it.
 
-    `build` is the id by which it is cancelled, `mark` the one by which its steps are bounded.
+    `build` is the id by which it is cancelled, `mark` what its steps are known by.
     """
     asked: dict[str, object | None] = {
         "version": "2",
@@ -50,7 +50,7 @@ def query(order: Order, build: str, session: str, mark: IPv6Address | None) -> d
         "labels": dict(order.labels) or None,
         "platform": order.platform,
         "networkmode": order.network,
-        "extrahosts": build_limits.extra_host(mark) if mark else None,
+        "extrahosts": steps.extra_host(mark),
         "buildid": build,
         "session": session,
     }

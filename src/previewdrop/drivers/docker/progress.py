@@ -21,6 +21,7 @@ _SLOW = 2.0
 """Seconds from which a step's time, and an internal step at all, is worth a line."""
 
 _STEP = re.compile(r"\[(?:[^\]]+ )?\d+/\d+\] (?P<what>.*)", re.DOTALL)
+_REGISTRY = re.compile(r"\bdocker\.io/(?:library/)?|@sha256:[0-9a-f]{64}")
 _PULLED = re.compile(r"(?:sha256:)?([0-9a-f]{12})[0-9a-f]*")
 _COMMAND = re.compile(
     r"(?:executor failed running \[.*\]|process \".*\" did not complete successfully): ", re.DOTALL
@@ -101,7 +102,7 @@ class Progress:
 
     def _begin(self, said: Message) -> Iterator[str]:
         digest = said.text(1)
-        vertex = self._vertexes.setdefault(digest, _Vertex(_one_line(said.text(3))))
+        vertex = self._vertexes.setdefault(digest, _Vertex(_name(said.text(3))))
         if 5 in said and not vertex.started:
             vertex.started = _time(said.message(5))
         cached = bool(said.integer(4))
@@ -201,6 +202,11 @@ def _lines(rest: bytearray) -> Iterator[str]:
         else:
             yield plain(bytes(rest))
             rest.clear()
+
+
+def _name(text: str) -> str:
+    """A step's name, with images named as people do."""
+    return _one_line(_REGISTRY.sub("", text))
 
 
 def _one_line(text: str) -> str:
