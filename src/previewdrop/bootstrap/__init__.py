@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from types import ModuleType
 from typing import Any
 
+from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.config.home import Home
 from previewdrop.config.settings import Settings
 from previewdrop.domain.errors import ServerError
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 def serve(settings: Settings) -> None:
     """Runs the control plane until SIGTERM, Ctrl-C or `previewdrop shutdown`.
 
+    SIGHUP ends it too, and leaves previews and services running for the next one.
     ServerError when it cannot run: another server holds the data folder, a port is taken, a
     service does not start.
     """
@@ -36,10 +38,11 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, home: Home) -> None:
-    stop = asyncio.Event()
+    stop = Stopping()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.ask)
+    loop.add_signal_handler(signal.SIGHUP, stop.ask, True)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listener(settings))
         box = SecretBox.open(home.key_file, data_exists=(home.path / "ports.json").exists())
@@ -48,12 +51,16 @@ async def _serve(settings: Settings, home: Home) -> None:
         services = EmbeddedServices(settings, home, box.derive)
         loading = asyncio.create_task(asyncio.to_thread(_load_parts))
         await _until(stop, services.start())
-        stack.push_async_callback(services.stop)
+        stack.push_async_callback(lambda: _end(services, stop))
         settings = services.settled().model_copy(update={"port": listener.getsockname()[1]})
         parts = await loading
         together = parts.put_together(settings, home, box, services, stop)
         server = await stack.enter_async_context(together)
         await server.run(listener, stop)
+
+
+async def _end(services: EmbeddedServices, stop: Stopping) -> None:
+    await (services.release() if stop.keeps_previews else services.stop())
 
 
 def _load_parts() -> ModuleType:

@@ -109,12 +109,17 @@ class DockerParts:
             return False
         return True
 
-    async def stop(self) -> None:
-        """Stops the services and takes the firewall down; previews have been stopped before."""
+    async def stop(self, *, keep: bool = False) -> None:
+        """Stops the services and takes the firewall down; previews have been stopped before.
+
+        With `keep` previews go on, and so do services and firewall.
+        """
         if self._keeping is None:
             return
         self._keeping.cancel()
         await asyncio.gather(self._keeping, return_exceptions=True)
+        if keep:
+            return
         try:
             await self.services.stop()
             if self.runtime.walls_missing is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator
@@ -12,6 +11,7 @@ import httpx2
 
 from previewdrop.bootstrap.docker import Data, DockerParts, opened
 from previewdrop.bootstrap.server import Server
+from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.config.home import Home
 from previewdrop.config.settings import Settings
 from previewdrop.domain.secret import Secret
@@ -46,7 +46,7 @@ async def put_together(
     home: Home,
     box: SecretBox,
     services: EmbeddedServices,
-    stop: asyncio.Event,
+    stop: Stopping,
 ) -> AsyncGenerator[Server]:
     async with AsyncExitStack() as stack:
         addresses = services.addresses
@@ -81,7 +81,7 @@ async def put_together(
         docker = await opened(settings, home, box, Data(database, cache))
         if docker is not None:
             stack.push_async_callback(docker.aclose)
-            stack.push_async_callback(docker.stop)
+            stack.push_async_callback(lambda: docker.stop(keep=stop.keeps_previews))
         drivers = chosen(here, docker)
         runtime = drivers.runtime
         choice = RuntimeChoice(settings.runtime, docker.answers if docker else _never)
@@ -101,7 +101,7 @@ async def put_together(
         def notes() -> dict[str, str]:
             return services.notes() | (docker.services.notes() if docker else {})
 
-        operations = LiveOperations(shop, jobs, notes, stop.set)
+        operations = LiveOperations(shop, jobs, notes, stop.ask)
         control = Control(store, settings, facts, operations, token(home))
         server = Server(shop, jobs, reconciler, Changes(state), control)
         if services.moved:

@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.domain.errors import Unavailable
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.jobs import Jobs
@@ -44,8 +45,8 @@ class Server:
         self._control = control
         self._sweep = Sweep(shop, reconciler, jobs.wake)
 
-    async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        """Works and answers until `stop` is set, then stops the previews too."""
+    async def run(self, listener: socket.socket, stop: Stopping) -> None:
+        """Works and answers until `stop` is set, then stops the previews too, unless it says no."""
         await self._recover()
         api = Api(create_app(self._control, self._changes), self._announce)
         work = [
@@ -67,7 +68,8 @@ class Server:
                 task.cancel()
             await asyncio.wait({*work, stopping})
             await self._reconciler.close()
-            await self.stop_previews()
+            if not stop.keeps_previews:
+                await self.stop_previews()
 
     async def stop_previews(self) -> None:
         """Previews stop with their server, also what was draining; the next one starts them."""

@@ -61,8 +61,8 @@ class Api:
     def get(self, path: str, **query: str | None) -> Any:
         return self._json("GET", path, query=query)
 
-    def post(self, path: str, body: Any = None) -> Any:
-        return self._json("POST", path, body=body)
+    def post(self, path: str, body: Any = None, **query: str | None) -> Any:
+        return self._json("POST", path, body=body, query=query)
 
     def put(self, path: str, body: Any) -> Any:
         return self._json("PUT", path, body=body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from previewdrop.cli import address
@@ -29,14 +31,21 @@ def serve() -> None:
 
 
 @commands.command("shutdown")
-def shutdown() -> None:
+def shutdown(
+    keep_previews: Annotated[
+        bool,
+        typer.Option("--keep-previews", help="Previews go on, and the next server adopts them."),
+    ] = False,
+) -> None:
     """Stop the server; previews are stopped, data is kept.
 
     Returns when the server is gone. `previewdrop up` or `previewdrop serve` start it again.
+    --keep-previews is for an upgrade: no request to a preview is lost meanwhile.
 
     \b
-    Example:
+    Examples:
       previewdrop shutdown
+      previewdrop shutdown --keep-previews
     """
     from previewdrop.cli import client, launch, screen
 
@@ -47,10 +56,12 @@ def shutdown() -> None:
     api = client.connect()
     terminal = screen.console()
     try:
-        api.post("/api/v1/shutdown")
+        api.post("/api/v1/shutdown", keep_previews="true" if keep_previews else None)
     except Unavailable:
         typer.echo("No PreviewDrop server is running.")
         return
-    with screen.spinner(terminal, "Stopping previews and services."):
+    doing = "Stopping the server." if keep_previews else "Stopping previews and services."
+    with screen.spinner(terminal, doing):
         launch.wait_until_gone(api, home, pid)
-    typer.echo("The server has stopped. Data is kept.")
+    left = "Previews go on." if keep_previews else "Data is kept."
+    typer.echo(f"The server has stopped. {left}")

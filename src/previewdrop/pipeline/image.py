@@ -13,7 +13,7 @@ _SECRETS = ("UV_", "PIP_")
 
 
 def image_spec(folder: Path, found: Detected) -> ImageSpec:
-    """What to build of the commit in `folder`. BadConfig when a Dockerfile that is set is not there.
+    """What to build of the commit in `folder`. BadConfig when a Dockerfile that is set is missing.
 
     The context is the Dockerfile's own folder unless it is set.
     """

@@ -29,7 +29,7 @@ class LiveOperations:
         shop: Workshop,
         jobs: Jobs,
         services: Callable[[], dict[str, str]],
-        stop: Callable[[], None],
+        stop: Callable[[bool], None],
     ) -> None:
         self._shop = shop
         self._jobs = jobs
@@ -112,8 +112,8 @@ class LiveOperations:
     async def services(self) -> dict[str, str]:
         return self._services()
 
-    def shut_down(self) -> None:
-        self._stop()
+    def shut_down(self, *, keep_previews: bool) -> None:
+        self._stop(keep_previews)
 
     async def _handle(self, row: PreviewRow) -> Handle:
         if row.preview.live is not None and row.preview.present:

@@ -83,6 +83,10 @@ class EmbeddedServices:
             if end is not None:
                 log.warning("%s did not stop: %s", one.program.name, end)
 
+    async def release(self) -> None:
+        """Leaves all running, for the next server to adopt."""
+        await asyncio.gather(*(one.release() for one in self._supervisors))
+
     @property
     def addresses(self) -> Addresses:
         """Known once the services were started."""

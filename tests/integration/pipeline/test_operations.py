@@ -16,7 +16,7 @@ CONFIG = 'watch = ["app/**"]\n'
 async def test_a_push_that_touches_nothing_watched_does_not_concern_a_preview(
     plant: Plant,
 ) -> None:
-    operations = LiveOperations(plant.shop, cast("Jobs", None), dict, lambda: None)
+    operations = LiveOperations(plant.shop, cast("Jobs", None), dict, lambda _: None)
     commit(plant.repository, {"previewdrop.toml": CONFIG})
     row = await plant.deploy()
     beside = commit(plant.repository, {"README.md": "words"})
@@ -26,6 +26,6 @@ async def test_a_push_that_touches_nothing_watched_does_not_concern_a_preview(
 
 
 async def test_without_watch_every_push_does(plant: Plant) -> None:
-    operations = LiveOperations(plant.shop, cast("Jobs", None), dict, lambda: None)
+    operations = LiveOperations(plant.shop, cast("Jobs", None), dict, lambda _: None)
     row = await plant.deploy()
     assert await operations.concerned(row, commit(plant.repository, {"README.md": "words"}))

@@ -321,8 +321,8 @@ async def test_an_app_that_was_replaced_takes_no_route_with_it(plant: Plant) -> 
 
 async def test_a_stranger_on_the_port_is_not_the_app(plant: Plant) -> None:
     plant.runtime.misbehave(Misbehaviour.NEVER_READY, times=1)
-    port = plant.runtime.choose_port(3000)
-    plant.runtime.choose_port = lambda configured: port  # type: ignore[method-assign]
+    port = plant.runtime.choose_port(3000, {})
+    plant.runtime.choose_port = lambda configured, artifact: port  # type: ignore[method-assign]
     stranger = await asyncio.start_server(_answer_ok, "127.0.0.1", port)
     async with stranger:
         row = await plant.deploy()

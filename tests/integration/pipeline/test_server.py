@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from previewdrop.bootstrap.server import Server
+from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.domain.secret import Secret
 from previewdrop.drivers.memory import Misbehaviour
 from previewdrop.pipeline.jobs import Jobs
@@ -35,7 +36,7 @@ async def running(plant: Plant, ports: list[int] | None = None) -> AsyncGenerato
     facts = ServerFacts("memory", "There is none.", True, "http://here", "https://there")
     control = Control(shop.store, shop.settings, facts, cast("Operations", None), Secret("token"))
     server = Server(shop, jobs, Reconciler(shop, jobs.wake), Changes(state), control)
-    stop = asyncio.Event()
+    stop = Stopping()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if ports is not None:

@@ -37,7 +37,10 @@ async def server(control: ControlDep) -> ServerView:
 
 
 @router.post("/api/v1/shutdown", status_code=HTTPStatus.ACCEPTED)
-async def shut_down(control: ControlDep) -> dict[str, str]:
-    """Stops previews, services and the server. All data is kept for the next `serve`."""
-    control.operations.shut_down()
+async def shut_down(control: ControlDep, keep_previews: bool = False) -> dict[str, str]:
+    """Stops previews, services and the server. All data is kept for the next `serve`.
+
+    With `keep_previews` the server alone stops: previews go on, and the next one adopts them.
+    """
+    control.operations.shut_down(keep_previews=keep_previews)
     return {}
