@@ -13,7 +13,6 @@ from previewdrop.domain.errors import StageFailed
 from previewdrop.drivers.docker import folder as folders
 from previewdrop.drivers.docker import ignore as ignoring
 from previewdrop.drivers.docker.entries import Entry
-from previewdrop.drivers.docker.ignore import Ignore
 from previewdrop.drivers.docker.tar import packed
 from previewdrop.drivers.docker.walk import Walk
 
@@ -72,9 +71,9 @@ def survey(
         raise ValueError("Extra files have plain names.")
     dockerfile = posixpath.normpath(dockerfile)
     _check_folder(top, parts)
-    ignore = _ignore(top, parts, dockerfile, generated=dockerfile in added)
+    named = ignoring.NAME if dockerfile in added else dockerfile + ignoring.NAME
     if dockerfile not in added:
-        place = _beneath(parts, dockerfile)
+        place = folders.unlinked(top, _beneath(parts, dockerfile))
         if place[: len(parts)] == parts:
             dockerfile = "/".join(place[len(parts) :])
         else:
@@ -83,10 +82,11 @@ def survey(
                 raise _no_dockerfile("/".join(place))
             dockerfile = f".dockerfile.{hashlib.sha256(content).hexdigest()[:16]}"
             added[dockerfile] = content
+    ignore = _ignore(top, parts, named, always=(ignoring.NAME, dockerfile))
     walk = Walk(top, parts, ignore, limit)
     walk.add(added)
     walk.run()
-    if (found := walk.entries.get(dockerfile)) is None or found.kind == "folder":
+    if (found := walk.entries.get(dockerfile)) is None or found.kind != "file":
         raise _no_dockerfile(posixpath.join(*parts, dockerfile))
     entries = tuple(sorted(walk.entries.values(), key=lambda entry: entry.path.split("/")))
     return Context(
@@ -113,15 +113,16 @@ def _check_folder(top: Path, parts: tuple[str, ...]) -> None:
         ) from error
 
 
-def _ignore(top: Path, parts: tuple[str, ...], dockerfile: str, *, generated: bool) -> Ignore:
-    """A file named after the Dockerfile goes before the one in the root, as with BuildKit."""
-    places = [] if generated else [_beneath(parts, dockerfile + ignoring.NAME)]
-    for place in (*places, (*parts, ignoring.NAME)):
+def _ignore(
+    top: Path, parts: tuple[str, ...], named: str, always: tuple[str, ...]
+) -> ignoring.Ignore:
+    """The file that is `named` after the Dockerfile goes before the root's, as with BuildKit."""
+    for place in (_beneath(parts, named), (*parts, ignoring.NAME)):
         content = folders.small(top, place, ignoring.LARGEST)
         if content is not None:
             text = content.decode("utf-8", "surrogateescape")
-            return Ignore.parse(text, "/".join(place), always=(ignoring.NAME, dockerfile))
-    return Ignore()
+            return ignoring.Ignore.parse(text, "/".join(place), always)
+    return ignoring.Ignore()
 
 
 def _beneath(parts: tuple[str, ...], path: str) -> tuple[str, ...]:

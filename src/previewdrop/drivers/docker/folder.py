@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from previewdrop.domain.errors import StageFailed
 
 CHUNK = 1 << 20
 
+_HOPS = 8
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE, errno.EINVAL)
@@ -88,6 +90,24 @@ def small(top: Path, parts: tuple[str, ...], most: int) -> bytes | None:
                 "Put the file itself there: links are not followed.",
             ) from error
         raise unreadable(path, error) from error
+
+
+def unlinked(top: Path, parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Where the file `top/parts…` really is, if it is a link to one beneath `top`.
+
+    `parts` again, or the last link, if there is nothing or the link leads out or round in circles.
+    """
+    for _ in range(_HOPS):
+        try:
+            with entered(top, *parts[:-1]) as folder:
+                target = os.readlink(parts[-1], dir_fd=folder)
+        except OSError:
+            break
+        aim = posixpath.normpath(posixpath.join(*parts[:-1], target)).split("/")
+        if aim[0] in ("", ".", ".."):
+            break
+        parts = tuple(aim)
+    return parts
 
 
 @contextmanager

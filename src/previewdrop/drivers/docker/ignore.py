@@ -14,7 +14,7 @@ NAME = ".dockerignore"
 LARGEST = 128 * 1024
 """Bytes of the largest .dockerignore that is read."""
 
-_MOST = 5000
+_MOST = 2000
 _LONGEST = 4096
 _SPACE = " \t\n\v\f\r\x85\xa0"
 _HINT = "See https://docs.docker.com/build/concepts/context/#dockerignore-files."
