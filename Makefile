@@ -1,5 +1,5 @@
 # Each target sets up what it needs in .venv; nothing outside this folder is touched but
-# PREVIEWDROP_HOME.
+# PREVIEWDROP_HOME, and for tests the machine's Docker.
 
 PYTHON ?= python3
 export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
@@ -9,12 +9,15 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := .venv/bin/uv
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: demo test lint bench clean
+.PHONY: demo docker test lint bench clean
 
 demo: .venv/ready  ## four branches of the example, live at the same time
 	@$(RUN) previewdrop demo
 
-test: .venv/ready  ## every test, real PostgreSQL, Valkey and Caddy included
+docker: .venv/ready  ## a Docker Engine and the base images that tests build on
+	@tests/docker/prepare.sh
+
+test: .venv/ready docker  ## every test, real PostgreSQL, Valkey and Caddy included
 	@$(RUN) pytest --numprocesses=2 --dist=loadfile
 
 lint: .venv/ready  ## format, style, types, and which way imports point

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the tar of a small Debian 12 with Python to standard output.
+# Writes a small Debian 12 with Python as a tar to the path that is given.
 set -euo pipefail
 
 # The machine's own sources, where it is a Debian 12 itself: they may be a mirror.
@@ -16,4 +16,4 @@ mmdebstrap --quiet --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merg
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
-  bookworm - "${sources[@]}"
+  bookworm "$1" "${sources[@]}"

