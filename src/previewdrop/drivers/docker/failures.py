@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from previewdrop.domain.errors import PreviewDropError, StageFailed, Unavailable
-from previewdrop.drivers.docker import image_failures
+from previewdrop.drivers.docker import image_failures, run_failures
 from previewdrop.drivers.docker.progress import Failure
 
 _WRAPPING = re.compile(
@@ -16,13 +16,10 @@ _WRAPPING = re.compile(
     r"|failed to read downloaded context|failed to calculate checksum of ref \S+"
     r"|rpc error: code = \w+ desc =):? "
 )
+_INSIDE = re.compile(r"/\S*?/(?:overlay2/[^/\s]+/merged|buildkit-mount\d+)")
 _TAG = re.compile(r"^\[[^\]]*\] ")
-_OOM = re.compile(r"(?m)^Killed$|Killed signal terminated program")
 _LONGEST_NAME = 120
-_KILLED = 137
-_NOT_FOUND = 127
 _SYNTAX = "Mend that line; newer syntax works with `# syntax=docker/dockerfile:1` as line 1."
-_NEWER = "Add `# syntax=docker/dockerfile:1` as the Dockerfile's first line, or mend that mount."
 _LOG = "The build log has all that it printed."
 
 
@@ -54,11 +51,7 @@ Explained = Callable[[re.Match[str], Told], PreviewDropError]
 
 def explain(told: Told) -> PreviewDropError:
     """The error for a build that the Engine ended with one."""
-    error = told.error.strip()
-    while stripped := _WRAPPING.sub("", error):
-        if stripped == error:
-            break
-        error = stripped
+    error = _plain(told.error)
     for pattern, explained in _CASES:
         if match := pattern.search(error):
             return explained(match, told)
@@ -69,6 +62,14 @@ def explain(told: Told) -> PreviewDropError:
     return StageFailed(f"{told.step} failed: {error.rstrip('.')}.", _LOG)
 
 
+def _plain(error: str) -> str:
+    """The error without what BuildKit wraps it in, and without the Engine's own folders."""
+    error = _INSIDE.sub("", error.strip())
+    while (stripped := _WRAPPING.sub("", error)) not in ("", error):
+        error = stripped
+    return error
+
+
 def _disk(_: re.Match[str], told: Told) -> PreviewDropError:
     return StageFailed(
         "The disk of the Docker Engine is full.",
@@ -77,47 +78,14 @@ def _disk(_: re.Match[str], told: Told) -> PreviewDropError:
 
 
 def _ran(match: re.Match[str], told: Told) -> PreviewDropError:
-    code = int(match["code"])
-    message, hint = _why_it_ended(told, code, match["more"] or "")
-    return StageFailed(message, hint, exit_code=code)
-
-
-def _why_it_ended(told: Told, code: int, more: str) -> tuple[str, str]:
-    printed = "\n".join(told.printed)
-    if "exec format error" in printed:
-        return (
-            f"{told.step} is a program for another processor than this server's.",
-            "Use a base image that exists for the server's platform, without --platform.",
-        )
-    if match := re.search(r'runc run failed: .*exec: "([^"]+)": .*(?:not found|no such)', printed):
-        return (
-            f"{told.step} needs {match[1]}, which the image does not have.",
-            'An image without a shell (scratch, distroless) runs `RUN ["program"]` only: do it '
-            "in an earlier stage and COPY --from that.",
-        )
-    if told.killed or code == _KILLED or "cannot allocate memory" in more or _OOM.search(printed):
-        return (
-            f"{told.step} was killed for memory.",
-            "Install wheels instead of compiling, do less at once, or let the server's "
-            "administrator raise the limit of builds.",
-        )
-    if "No space left on device" in printed:
-        return f"{told.step} found the disk full.", "Free space on the server, then redeploy."
-    if code == _NOT_FOUND and (said := re.search(r"(?m)^.*not found.*$", printed)):
-        return (
-            f"{told.step} calls what is not there: {said[0]}.",
-            "Install it in an earlier step, or use a base image that has it.",
-        )
-    return f"{told.step} ended with exit code {code}.", _LOG
+    killed = told.killed or "cannot allocate memory" in match["more"]
+    return run_failures.ended(told.step, "\n".join(told.printed), int(match["code"]), killed)
 
 
 def _cannot_run(match: re.Match[str], told: Told) -> PreviewDropError:
-    if "unable to find" in match["why"]:
-        return StageFailed(
-            f"{told.step} cannot run: {match['why']}.",
-            "Create that user and group before USER names them, with `RUN useradd …`.",
-        )
-    return StageFailed(f"{told.step} cannot run: {match['why']}.", _LOG)
+    if "no space left on device" in match["why"]:
+        return _disk(match, told)
+    return run_failures.not_begun(told.step, match["why"])
 
 
 def _line(match: re.Match[str], told: Told) -> PreviewDropError:
@@ -125,6 +93,24 @@ def _line(match: re.Match[str], told: Told) -> PreviewDropError:
     if unknown := re.match(r"unknown instruction: (\S+)(.*)", match["why"]):
         return StageFailed(f"{where}: there is no instruction {unknown[1]}{unknown[2]}.", _SYNTAX)
     return StageFailed(f"{where}: {match['why']}.", _SYNTAX)
+
+
+def _missing(match: re.Match[str], told: Told) -> PreviewDropError:
+    if "--from=" in told.step or ",from=" in told.step:
+        return StageFailed(
+            f"{told.step} needs {match['name']}, which the stage it takes from does not have.",
+            "Look where that stage puts it.",
+        )
+    return StageFailed(
+        f"{told.step} needs {match['name'].lstrip('/')}, which is not there.",
+        "Commit it, write its path relative to the build's folder, or take it out of "
+        ".dockerignore.",
+    )
+
+
+def _mount(match: re.Match[str], told: Told) -> PreviewDropError:
+    where = f"{told.dockerfile} has a mount that this Engine does not know"
+    return StageFailed(f"{where}: {match[0]}.", _SYNTAX)
 
 
 def _always(message: str, hint: str) -> Explained:
@@ -144,20 +130,20 @@ def _session(_: re.Match[str], told: Told) -> PreviewDropError:
 _CASES: tuple[tuple[re.Pattern[str], Explained], ...] = tuple(
     (re.compile(pattern, re.DOTALL), explained)
     for pattern, explained in (
-        (r"no space left on device", _disk),
         (
-            r"no active session|client connection is closing|connection closed$|server preface",
-            _session,
-        ),
-        (
-            r"(?:executor failed running \[.*\]|process \".*\" did not complete successfully): "
+            r"^(?:executor failed running \[.*\]|process \".*\" did not complete successfully): "
             r"exit code: (?P<code>\d+)(?P<more>.*)",
             _ran,
         ),
         (
-            r"(?:executor failed running \[.*\]|process \".*\" did not complete successfully): "
+            r"^(?:executor failed running \[.*\]|process \".*\" did not complete successfully): "
             r"(?P<why>.*?)(?:: invalid argument)?$",
             _cannot_run,
+        ),
+        (r"no space left on device", _disk),
+        (
+            r"no active session|client connection is closing|connection closed$|server preface",
+            _session,
         ),
         (r"dockerfile parse error (?:on )?line (?P<line>\d+): (?P<why>.*)", _line),
         (
@@ -186,22 +172,12 @@ _CASES: tuple[tuple[re.Pattern[str], Explained], ...] = tuple(
                 "Give that ARG a default, or a value in build.args of previewdrop.toml.",
             ),
         ),
-        (r"unsupported mount type|unexpected key '", _always("{file}: {step} fails.", _NEWER)),
         (
-            r"\"/?(?P<name>[^\"]+)\"(?: not found)?: not found",
-            _always(
-                "{step} needs {name}, which is not there.",
-                "Commit it, write its path relative to the build's folder, or take it out of "
-                ".dockerignore.",
-            ),
+            r"unsupported mount type.*|unexpected key '.*",
+            _mount,
         ),
-        (
-            r"failed to walk .*?/(?:merged|buildkit-mount\d+)/(?P<name>\S+): lstat",
-            _always(
-                "{step} needs /{name}, which the stage it copies from does not have.",
-                "Look where that stage puts it.",
-            ),
-        ),
+        (r"\"(?P<name>/[^\"]+)\"(?: not found)?: not found", _missing),
+        (r"failed to walk (?P<name>/\S+): lstat", _missing),
         (
             r"secret (?P<name>\S+?):? not found",
             _always(

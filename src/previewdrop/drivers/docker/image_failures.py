@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from previewdrop.domain.errors import PreviewDropError, StageFailed, Unavailable
 
@@ -25,17 +26,33 @@ _UNTRUSTED = re.compile(r"x509: .*|tls: (?!handshake timeout).*")
 _OWN = re.compile(r"(?:code = Internal desc = |Internal: )(?P<ours>.*)", re.DOTALL)
 
 
-def image_of(step: str, error: str) -> str | None:
-    """`# syntax=` and the image for a Dockerfile's frontend, else the image; None for neither."""
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that a build needs; `frontend` is what a Dockerfile's `# syntax=` line names."""
+
+    name: str
+    frontend: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} (the Dockerfile's # syntax)" if self.frontend else self.name
+
+    @property
+    def registry(self) -> str:
+        first, slash, _ = self.name.partition("/")
+        named = slash and ("." in first or ":" in first or first == "localhost")
+        return first if named else "Docker Hub"
+
+
+def image_of(step: str, error: str) -> Image | None:
+    """The image that a failed step asked for; None when it asked for none."""
     if match := _ASKED.match(step) or _NAMED.search(error):
-        image = familiar(match["image"])
-        return f"# syntax={image}" if step.startswith(_FRONTEND) else image
+        return Image(familiar(match["image"]), step.startswith(_FRONTEND))
     return None
 
 
-def explain(image: str, error: str) -> PreviewDropError:
+def explain(image: Image, error: str) -> PreviewDropError:
     """The error for an image that the Engine did not get."""
-    registry = _registry(image)
+    registry = image.registry
     if ours := _OWN.search(error):
         return StageFailed(f"{image} cannot be pulled: {ours['ours'].rstrip('.')}.")
     if match := _UNTRUSTED.search(error):
@@ -52,7 +69,9 @@ def explain(image: str, error: str) -> PreviewDropError:
     if passes(error):
         return Unavailable(
             f"{registry} did not answer when {image} was pulled.",
-            "It is tried again; check the server's network and the Engine's proxy.",
+            "It is tried again; leave that line out if the Engine's own syntax is enough."
+            if image.frontend
+            else "It is tried again; check the server's network and the Engine's proxy.",
         )
     if "no match for platform" in error:
         return StageFailed(
@@ -81,10 +100,3 @@ def passes(error: str) -> bool:
 def familiar(image: str) -> str:
     """An image as people write it: python:3.12 for docker.io/library/python:3.12."""
     return image.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
-
-
-def _registry(image: str) -> str:
-    first, slash, _ = image.removeprefix("# syntax=").partition("/")
-    return (
-        first if slash and ("." in first or ":" in first or first == "localhost") else "Docker Hub"
-    )
