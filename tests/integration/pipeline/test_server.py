@@ -25,7 +25,9 @@ from .conftest import Plant
 
 
 @asynccontextmanager
-async def running(plant: Plant, ports: list[int] | None = None) -> AsyncGenerator[Jobs]:
+async def running(
+    plant: Plant, ports: list[int] | None = None, *, keep_previews: bool = False
+) -> AsyncGenerator[Jobs]:
     """A server on the plant's drivers, which is stopped at the end of the block.
 
     Its port is added to `ports`.
@@ -48,7 +50,7 @@ async def running(plant: Plant, ports: list[int] | None = None) -> AsyncGenerato
         try:
             yield jobs
         finally:
-            stop.set()
+            stop.ask(keep_previews)
             await task
             await jobs.close()
 
@@ -83,6 +85,16 @@ async def test_a_deployment_that_drains_is_stopped_with_the_server(
         await ready(plant, preview_id, 2)
     ends = [run.exit_code is not None for run in plant.runtime.runs.values()]
     assert ends == ([True, True] if fault is Misbehaviour.SLOW else [False, True])
+
+
+async def test_previews_that_are_handed_over_go_on(plant: Plant) -> None:
+    async with running(plant, keep_previews=True) as jobs:
+        preview_id = await push(plant, jobs)
+        await ready(plant, preview_id, 1)
+    assert [run.exit_code for run in plant.runtime.runs.values()] == [None]
+    async with running(plant):
+        assert len(plant.runtime.started) == 1
+    assert [run.exit_code for run in plant.runtime.runs.values()] == [0]
 
 
 @pytest.mark.parametrize("fault", [Misbehaviour.BROKEN, Misbehaviour.UNAVAILABLE])
