@@ -58,7 +58,7 @@ class ImageSpec:
     target: str | None = None
     args: tuple[tuple[str, str], ...] = ()
     generated: str | None = None
-    ignore: str | None = None
+    ignore: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,24 @@ from pathlib import Path
 from previewdrop.domain.errors import BadConfig
 from previewdrop.drivers.base import ImageSpec
 from previewdrop.pipeline.deploying import Detected
+from previewdrop.source.image import generated
 
 _SECRETS = ("UV_", "PIP_")
 """Variables of the project that a generated Dockerfile gives to installers."""
 
 
-def image_spec(folder: Path, found: Detected) -> ImageSpec:
+def image_spec(folder: Path, found: Detected, project: str) -> ImageSpec:
     """What to build of the commit in `folder`. BadConfig when a Dockerfile that is set is missing.
 
-    The context is the Dockerfile's own folder unless it is set.
+    The context is the Dockerfile's own folder unless it is set. Generated builds share what they
+    download with those of the same `project`.
     """
     build = found.config.build
     dockerfile = build.dockerfile or found.facts.dockerfile
     if dockerfile is None:
-        from previewdrop.source.image import generated
-
         names = [name for name, _ in found.recipe.values if name.startswith(_SECRETS)]
         python = found.config.python or found.facts.dependencies.python
-        made = generated(folder, found.facts, python=python, secrets=names)
+        made = generated(folder, found.facts, python=python, secrets=names, cache=project)
         return ImageSpec("", made.context, generated=made.text, ignore=made.ignore)
     if not (folder / dockerfile).is_file():
         raise BadConfig(

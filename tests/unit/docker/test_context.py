@@ -117,7 +117,7 @@ def test_folders_of_what_is_taken_back_in_are_sent(repository: Path):
     )
     context = survey(repository, "Dockerfile", LIMIT)
     assert names(context) == [
-        ".dockerignore", "Dockerfile", "app", "app/a", "app/a/b", "app/a/b/keep.py",
+        "Dockerfile", "app", "app/a", "app/a/b", "app/a/b/keep.py",
     ]  # fmt: skip
 
 
@@ -251,7 +251,7 @@ def test_a_generated_dockerfile_is_sent_whatever_patterns_say(repository: Path):
     write(repository, {".dockerignore": "**", ".previewdrop.Dockerfile.dockerignore": "nothing"})
     extra = {".previewdrop.Dockerfile": b"FROM python\n"}
     context = survey(repository, ".previewdrop.Dockerfile", LIMIT, extra)
-    assert names(context) == [".dockerignore", ".previewdrop.Dockerfile"]
+    assert names(context) == [".previewdrop.Dockerfile"]
     with opened(context) as tar:
         found = tar.extractfile(context.dockerfile)
         assert found is not None
@@ -308,7 +308,13 @@ def test_a_linked_dockerfile_is_the_one_it_links_to(repository: Path):
     (repository / "docker/link").symlink_to("../app/inner")
     context = survey(repository / "app", "Dockerfile", LIMIT, top=repository)
     assert context.dockerfile == "inner"
-    assert names(context) == [".dockerignore", "inner"]
+    assert names(context) == ["inner"]
+
+
+def test_patterns_for_a_repository_without_any_give_way_to_its_own(repository: Path):
+    assert "run.sh" not in names(survey(repository, "Dockerfile", LIMIT, ignore="*.sh\n"))
+    write(repository, {".dockerignore": "nothing\n"})
+    assert "run.sh" in names(survey(repository, "Dockerfile", LIMIT, ignore="*.sh\n"))
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,9 @@ class DockerBuilder:
             inside = os.path.relpath(image.dockerfile, image.context or ".")
             return survey(folder, inside, self._room.context, top=spec.source)
         extra = {GENERATED: image.generated.encode()}
-        return survey(folder, GENERATED, self._room.context, extra, top=spec.source)
+        return survey(
+            folder, GENERATED, self._room.context, extra, top=spec.source, ignore=image.ignore
+        )
 
     def _order(
         self,

@@ -53,14 +53,16 @@ def survey(
     extra: Mapping[str, bytes] | None = None,
     *,
     top: Path | None = None,
+    ignore: str = "",
 ) -> Context:
     """Walks and reads `folder`, the context's root. Blocks; a gigabyte takes about a second.
 
     `dockerfile` is relative to it and may lie outside (`../docker/api.Dockerfile`), though not
     outside of `top`, the commit's own folder; it is then sent under a name of its own. `limit` is
     the most bytes of contents. `extra` are files by plain names, which are sent whatever patterns
-    say and in place of those of the same names; `dockerfile` may be one of them. Links are sent
-    as links and never followed.
+    say and in place of those of the same names; `dockerfile` may be one of them. `ignore` is
+    the text of a .dockerignore for a root that has none. Links are sent as links and never
+    followed.
 
     StageFailed: no such folder or Dockerfile, too large, a bad pattern, or it changes meanwhile.
     """
@@ -82,8 +84,7 @@ def survey(
                 raise _no_dockerfile("/".join(place))
             dockerfile = f".dockerfile.{hashlib.sha256(content).hexdigest()[:16]}"
             added[dockerfile] = content
-    ignore = _ignore(top, parts, named, always=(ignoring.NAME, dockerfile))
-    walk = Walk(top, parts, ignore, limit)
+    walk = Walk(top, parts, _ignore(top, parts, named, dockerfile, ignore), limit)
     walk.add(added)
     walk.run()
     if (found := walk.entries.get(dockerfile)) is None or found.kind != "file":
@@ -114,15 +115,19 @@ def _check_folder(top: Path, parts: tuple[str, ...]) -> None:
 
 
 def _ignore(
-    top: Path, parts: tuple[str, ...], named: str, always: tuple[str, ...]
+    top: Path, parts: tuple[str, ...], named: str, dockerfile: str, otherwise: str
 ) -> ignoring.Ignore:
-    """The file that is `named` after the Dockerfile goes before the root's, as with BuildKit."""
+    """The file that is `named` after the Dockerfile goes before the root's, as with BuildKit.
+
+    Of what they exclude only the Dockerfile is sent all the same: the Engine reads it from the tar.
+    """
+    always = (dockerfile,)
     for place in (_beneath(parts, named), (*parts, ignoring.NAME)):
         content = folders.small(top, place, ignoring.LARGEST)
         if content is not None:
             text = content.decode("utf-8", "surrogateescape")
             return ignoring.Ignore.parse(text, "/".join(place), always)
-    return ignoring.Ignore()
+    return ignoring.Ignore.parse(otherwise, ignoring.NAME, always)
 
 
 def _beneath(parts: tuple[str, ...], path: str) -> tuple[str, ...]:

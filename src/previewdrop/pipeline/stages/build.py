@@ -14,11 +14,12 @@ from previewdrop.pipeline.patience import patiently
 
 async def build(work: Deploying, found: Detected) -> Artifact:
     """What the builder made, or found made already."""
+    project = work.row.project.name
     in_docker = found.runtime == DOCKER
-    image = await asyncio.to_thread(image_spec, work.folder, found) if in_docker else None
+    image = await asyncio.to_thread(image_spec, work.folder, found, project) if in_docker else None
     spec = BuildSpec(
         source=work.folder,
-        project=work.row.project.name,
+        project=project,
         facts=found.facts,
         python=found.config.python or found.facts.dependencies.python,
         timeout=work.shop.settings.build_timeout,
