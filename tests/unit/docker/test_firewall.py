@@ -21,7 +21,8 @@ def test_openings_come_before_what_is_private_and_metadata_is_private() -> None:
     opening = lines.index("    ip daddr 10.0.0.5 tcp dport 5432 accept")
     (private,) = [at for at, line in enumerate(lines) if "169.254.0.0/16" in line]
     assert opening < private
-    assert lines[private].endswith("reject")
+    assert lines[private].endswith("goto refuse")
+    assert "168.63.129.16" in lines[private]
 
 
 def test_the_host_is_closed_but_for_a_public_edge() -> None:
@@ -29,7 +30,7 @@ def test_the_host_is_closed_but_for_a_public_edge() -> None:
     assert "dport" not in closed
     public = Firewall("0123456789", edge_ports=(443, 80)).text
     assert 'iifname "pd0123456-*" tcp dport { 80, 443 } accept' in public
-    assert public.index("tcp dport { 80, 443 } accept") < public.index('"pd0123456-*" reject')
+    assert public.index("tcp dport { 80, 443 } accept") < public.index('"pd0123456-*" goto refuse')
 
 
 def test_nameservers_of_the_machine_answer_previews_too() -> None:

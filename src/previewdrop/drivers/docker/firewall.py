@@ -21,6 +21,7 @@ _PRIVATE = (
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
+    "168.63.129.16",
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.0.0.0/24",
@@ -28,7 +29,10 @@ _PRIVATE = (
     "198.18.0.0/15",
     "224.0.0.0/3",
 )
-"""Everything that is not the internet, cloud metadata among it: RFC 6890."""
+"""Everything that is not the internet, cloud metadata among it: RFC 6890, and Azure's own address.
+
+https://learn.microsoft.com/en-us/azure/virtual-network/what-is-ip-address-168-63-129-16
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class Firewall:
         """The whole table for `nft -f -`, which replaces the former one at once.
 
         Traffic between two addresses of one bridge stays on bridges of ours; that between two of
-        them is Docker's to stop, which it does for all of its bridges.
+        them is Docker's to stop, which it does for all of its bridges. A reset always arrives,
+        where Linux sends ICMP errors to one address at most once a second.
         """
         ours = f'"{bridge_prefix(self.installation)}*"'
         private = ", ".join(_PRIVATE)
@@ -68,12 +73,16 @@ class Firewall:
                 f"table inet {self.table} {{}}",
                 f"delete table inet {self.table}",
                 f"table inet {self.table} {{",
+                "  chain refuse {",
+                "    meta l4proto tcp reject with tcp reset",
+                "    reject",
+                "  }",
                 "  chain previews {",
                 "    ct state established,related accept",
                 f"    oifname {ours} accept",
-                "    meta nfproto ipv6 reject",
+                "    meta nfproto ipv6 goto refuse",
                 *(f"    {door}" for door in doors),
-                f"    ip daddr {{ {private} }} reject",
+                f"    ip daddr {{ {private} }} goto refuse",
                 "  }",
                 "  chain forward {",
                 "    type filter hook forward priority filter - 10; policy accept;",
@@ -83,7 +92,7 @@ class Firewall:
                 "    type filter hook input priority filter - 10; policy accept;",
                 f"    iifname {ours} ct state established,related accept",
                 *([f"    iifname {ours} tcp dport {{ {edge} }} accept"] if edge else []),
-                f"    iifname {ours} reject",
+                f"    iifname {ours} goto refuse",
                 "  }",
                 "}",
                 "",
