@@ -21,7 +21,7 @@ from previewdrop.source.detect.revisions import migrations_in
 from previewdrop.source.detect.roots import find_folders, nested, not_fastapi, project_for
 from previewdrop.source.detect.serving import Served, configured_app, declared_app, found_app
 from previewdrop.source.detect.setup_cfg import read_metadata
-from previewdrop.source.detect.tree import Tree, inside, join, parents, shown
+from previewdrop.source.detect.tree import Tree, inside, join, parents, shown, within
 from previewdrop.source.detect.workspace import importable
 
 _MATTERS = ("alembic", "migrat", "seed", "upgrade", "init_db", "prestart", "initial_data")
@@ -89,6 +89,7 @@ def _anywhere(tree: Tree, app: str | None) -> _Found:
             fits.append(_app_of(tree, folder, project, declared, app, nested(folder, projects)))
         except StageFailed as error:
             failures.append((folder, error))
+    fits = [found for found in fits if not _is_below(found, fits)]
     serious = [found for found in fits if not is_aside(f"{found.root}/x", "")] or fits
     if not serious:
         raise min(failures, key=lambda item: is_aside(f"{item[0]}/x", ""))[1]
@@ -100,6 +101,16 @@ def _anywhere(tree: Tree, app: str | None) -> _Found:
         line = f"Folder: the repository's top; {others} hold apps too (set root for one of them)."
         return replace(chosen, why=(line, *chosen.why))
     return chosen
+
+
+def _is_below(found: _Found, others: Iterable[_Found]) -> bool:
+    """Whether the app is that of a project further down, which a file above it serves."""
+    return any(
+        other.root != found.root
+        and within(other.root, found.root)
+        and within(found.served.base, other.root)
+        for other in others
+    )
 
 
 def _app_of(
