@@ -2,68 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from previewdrop.cli import run
-from previewdrop.cli.init import traits_of, write
-from previewdrop.cli.scaffold import Traits, dockerfile, entrypoint, env_preview, files
+from previewdrop.cli.init import files_of, traits_of, write
+from previewdrop.cli.scaffold import Traits, entrypoint, env_preview
 from previewdrop.domain.app import AppFacts, AppObject, Dependencies, Lock, Migrations
+from previewdrop.domain.dockerfile import Generated
+from previewdrop.source.detect import detect
 
-
-def test_a_dockerfile_for_uv() -> None:
-    text = dockerfile(
-        Traits(
-            module="shop.main", variable="api", lock=Lock.UV, python="3.13",
-            libraries=frozenset({"uvicorn"}),
-        )
-    )  # fmt: skip
-    assert text.count("FROM python:3.13-slim") == 2
-    assert "COPY pyproject.toml uv.lock ./\n" in text
-    assert "uv sync --locked --no-dev --no-install-project\nCOPY . .\n" in text
-    assert "--mount=type=cache" in text
-    assert "USER app" in text
-    assert "MODULE_NAME=shop.main \\\n    VARIABLE_NAME=api" in text
-    assert (
-        'CMD ["sh", "-c", "exec uvicorn \\"$MODULE_NAME:$VARIABLE_NAME\\" --host 0.0.0.0 '
-        '--port \\"$PORT\\""]\n'
-    ) in text
-    assert "reload" not in text
-    assert "pip install uvicorn" not in text
-
-
-@pytest.mark.parametrize(
-    ("lock", "step"),
-    [
-        (Lock.REQUIREMENTS, "uv pip install -r requirements.txt -r extra.txt"),
-        (Lock.POETRY, "poetry export"),
-        (Lock.PIPFILE, "pipenv requirements"),
-        (Lock.PYPROJECT, "uv pip install ."),
-        (Lock.SETUP_CFG, "uv pip install ."),
-    ],
-)
-def test_each_kind_of_lock_has_its_own_install(lock: Lock, step: str) -> None:
-    text = dockerfile(Traits(lock=lock, requirements=("requirements.txt", "extra.txt")))
-    assert step in text
-    assert "uv pip install uvicorn" in text
-
-
-def test_requirements_that_include_others_or_the_repository_itself() -> None:
-    both = ("requirements.txt", "requirements/base.txt")
-    text = dockerfile(Traits(inputs=both))
-    assert "COPY requirements/base.txt requirements/base.txt\nRUN" in text
-    whole = dockerfile(Traits(inputs=both, whole=True))
-    assert whole.index("COPY . .") < whole.index("install -r requirements.txt")
-
-
-def test_no_dockerfile_where_the_lock_stands_above_the_app() -> None:
-    assert list(files(Traits(lock=None))) == [".env.preview", "bin/preview-entrypoint.sh"]
-
-
-def test_a_factory_is_called() -> None:
-    assert "exec uvicorn --factory " in dockerfile(Traits(factory=True))
+REPOSITORIES = Path(__file__).parents[2] / "fixtures" / "repos"
 
 
 @pytest.mark.parametrize(
@@ -112,13 +65,23 @@ def test_the_entrypoint_runs_what_there_is(tmp_path: Path) -> None:
 
 def test_files_are_written_once_and_never_again(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM mine\n")
-    assert write(tmp_path, Traits()) == (
-        [".env.preview", "bin/preview-entrypoint.sh"],
-        ["Dockerfile"],
-    )
+    wanted = {"Dockerfile": "FROM python\n", "bin/preview-entrypoint.sh": "#!/bin/sh\n"}
+    assert write(tmp_path, wanted) == (["bin/preview-entrypoint.sh"], ["Dockerfile"])
     assert (tmp_path / "Dockerfile").read_text() == "FROM mine\n"
     assert (tmp_path / "bin" / "preview-entrypoint.sh").stat().st_mode & 0o111
-    assert write(tmp_path, Traits())[0] == []
+    assert write(tmp_path, wanted)[0] == []
+
+
+def test_an_ignore_file_goes_with_a_new_dockerfile_alone(tmp_path: Path) -> None:
+    facts = AppFacts("", AppObject("main", "app"), Dependencies(Lock.REQUIREMENTS, ()))
+    image = Generated("FROM python\n", "", ".git\n")
+    assert files_of(tmp_path, facts, image)[".dockerignore"] == ".git\n"
+    (tmp_path / "Dockerfile").symlink_to("docker/api")
+    assert list(files_of(tmp_path, facts, image)) == [
+        "Dockerfile",
+        ".env.preview",
+        "bin/preview-entrypoint.sh",
+    ]
 
 
 def test_traits_of_a_monorepo(tmp_path: Path) -> None:
@@ -132,32 +95,12 @@ def test_traits_of_a_monorepo(tmp_path: Path) -> None:
             ("backend/requirements.txt",),
             folder="backend",
             requirements=("backend/requirements.txt",),
-            python=">=3.11,<3.13",
         ),
         migrations=Migrations("backend/alembic.ini", "backend/alembic", frozenset(), ()),
     )
     assert traits_of(tmp_path, facts) == Traits(
-        module="app.main",
-        variable="create_app",
-        factory=True,
-        lock=Lock.REQUIREMENTS,
-        requirements=("requirements.txt",),
-        inputs=("requirements.txt",),
-        python="3.11",
-        libraries=frozenset({"uvicorn", "asyncpg"}),
-        alembic="alembic.ini",
+        module="app.main", libraries=frozenset({"asyncpg"}), alembic="alembic.ini"
     )
-
-
-def test_traits_of_a_workspace_and_of_local_requirements(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text("fastapi\n-e ./lib\n")
-    app = AppObject("app.main", "app")
-    local = Dependencies(
-        Lock.REQUIREMENTS, ("requirements.txt",), requirements=("requirements.txt",)
-    )
-    assert traits_of(tmp_path, AppFacts("", app, local)).whole
-    above = Dependencies(Lock.UV, ("uv.lock", "api/pyproject.toml"))
-    assert traits_of(tmp_path, AppFacts("api", app, above)).lock is None
 
 
 def test_init_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +116,36 @@ def test_init_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         "Commit them, then deploy with `previewdrop up`.\n"
     )
     assert "python -m seed_preview" in (tmp_path / "bin" / "preview-entrypoint.sh").read_text()
+
+
+def test_init_of_a_workspace_is_understood_afterwards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(REPOSITORIES / "uv_workspace", tmp_path, dirs_exist_ok=True)
+    before = detect(tmp_path)
+    assert run(["init", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "app": "shop_api.main:app",
+        "root": "services/api",
+        "wrote": [
+            "Dockerfile",
+            ".dockerignore",
+            "services/api/.env.preview",
+            "services/api/bin/preview-entrypoint.sh",
+        ],
+        "kept": [],
+    }
+    after = detect(tmp_path)
+    assert after.dockerfile == "Dockerfile"
+    assert (after.root, after.import_path) == (before.root, before.import_path)
+
+
+def test_init_of_an_app_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORIES / "monorepo_one", tmp_path, dirs_exist_ok=True)
+    assert run(["init", str(tmp_path)]) == 0
+    assert "COPY requirements.txt ./\n" in (tmp_path / "backend/Dockerfile").read_text()
+    assert (tmp_path / "backend/.dockerignore").exists()
+    assert not (tmp_path / "Dockerfile").exists()
 
 
 def test_init_of_what_is_not_fastapi(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
