@@ -123,8 +123,9 @@ async def _serve(
     answering = set[asyncio.Task[None]]()
 
     async def answer(call: Call) -> None:
-        await _answer(calls, call, methods[call.method])
-        writer.write(calls.sending())
+        with suppress(ProtocolError):  # The Engine said goodbye before it had its answer.
+            await _answer(calls, call, methods[call.method])
+            writer.write(calls.sending())
 
     try:
         with suppress(OSError, ProtocolError):
