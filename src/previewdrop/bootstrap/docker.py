@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from previewdrop.config.home import Home
 from previewdrop.config.settings import Settings
 from previewdrop.domain.errors import BadConfig, PreviewDropError, ServerError
-from previewdrop.domain.spec import DOCKER, PROCESS
+from previewdrop.domain.spec import DOCKER
 from previewdrop.drivers.attended import AttendedCache, AttendedDatabase
 from previewdrop.drivers.base import Cache, Database
 from previewdrop.drivers.docker.build_limits import Bounds
@@ -22,6 +23,7 @@ from previewdrop.drivers.docker.builder import DockerBuilder, Room
 from previewdrop.drivers.docker.engine import Engine, socket_of
 from previewdrop.drivers.docker.firewall import Firewall, Opening, nameservers, resolved
 from previewdrop.drivers.docker.host import check
+from previewdrop.drivers.docker.labels import name_of
 from previewdrop.drivers.docker.runtime import DockerRuntime
 from previewdrop.drivers.docker.runtime import Settings as RuntimeSettings
 from previewdrop.drivers.postgres.driver import PostgresDatabase
@@ -45,9 +47,19 @@ class Data:
 
 
 class DockerParts:
-    """Everything of the docker runtime. Call `aclose` at the end."""
+    """Everything of the docker runtime. Call `aclose` at the end.
 
-    def __init__(self, settings: Settings, home: Home, box: SecretBox, data: Data) -> None:
+    `offer` is called with it once previews can run in it. BadConfig for an Engine elsewhere.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        home: Home,
+        box: SecretBox,
+        data: Data,
+        offer: Callable[[DockerParts], None],
+    ) -> None:
         self._settings = settings
         self._installation = home.installation
         self.engine = Engine(socket_of(settings.docker_host))
@@ -81,13 +93,48 @@ class DockerParts:
         self._closing: list[PostgresDatabase | ValkeyCache] = []
         self.database = self._make_database(data.database)
         self.cache = self._make_cache(data.cache)
-        self._keeping: asyncio.Task[None] | None = None
+        self._offer = offer
+        self._opening = asyncio.Lock()
+        self._open = False
+        self._silence = ""
 
     async def open(self) -> None:
-        """Makes sure that previews can run, within their walls; ServerError when they cannot.
+        """Makes sure that previews can run, within their walls, and offers them the runtime.
 
-        Starts the services at once if docker is what is set; else when they are first needed.
+        ServerError or BadConfig when they cannot; it may be tried again. Starts the services at
+        once if docker is what is set or they were in use; else when they are first needed.
         """
+        async with self._opening:
+            if not self._open:
+                await self._make_ready()
+                self._open = True
+                self._offer(self)
+
+    async def answers(self) -> bool:
+        """Whether a deployment can be made now."""
+        try:
+            await self.open()
+            await check(self.engine, self._settings.oci_runtime)
+        except PreviewDropError as error:
+            if str(error) != self._silence:
+                log.info("docker cannot be used: %s", error)
+            self._silence = str(error)
+            return False
+        return True
+
+    async def keep(self) -> None:
+        """Makes services, networks and walls right again, whatever happens to them; never ends."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            try:
+                if await self.answers():
+                    await self._mend()
+            except PreviewDropError as error:
+                log.warning("docker services: %s", error)
+            except Exception:
+                log.exception("keeping the docker services broke")
+
+    async def _make_ready(self) -> None:
         _check_url("PREVIEWDROP_POSTGRES_URL", self._settings.postgres_url)
         _check_url("PREVIEWDROP_REDIS_URL", self._settings.redis_url)
         await check(self.engine, self._settings.oci_runtime)
@@ -99,26 +146,13 @@ class DockerParts:
         if self._settings.runtime == DOCKER or await self._in_use():
             await self.services.start()
             await self.runtime.networks.mend()
-        self._keeping = asyncio.create_task(self._keep(), name="docker services")
-
-    async def answers(self) -> bool:
-        """Whether a deployment can be made now."""
-        try:
-            await check(self.engine, self._settings.oci_runtime)
-        except PreviewDropError:
-            return False
-        return True
 
     async def stop(self, *, keep: bool = False) -> None:
         """Stops the services and takes the firewall down; previews have been stopped before.
 
         With `keep` previews go on, and so do services and firewall.
         """
-        if self._keeping is None:
-            return
-        self._keeping.cancel()
-        await asyncio.gather(self._keeping, return_exceptions=True)
-        if keep:
+        if keep or not self._open:
             return
         try:
             await self.services.stop()
@@ -138,22 +172,14 @@ class DockerParts:
             self.services.database and "db",
             self.services.cache and "cache",
         ]
-        names = [f"previewdrop-{self._installation}-{role}" for role in roles if role]
+        names = [name_of(self._installation, role) for role in roles if role]
         found = [await self.engine.get(f"/containers/{name}/json") for name in names]
         return any(one is not None for one in found)
 
-    async def _keep(self) -> None:
-        """Makes services, networks and walls right again, whatever happened to them."""
-        while True:
-            await asyncio.sleep(_EVERY)
-            try:
-                await self._enforce()
-                if await self._in_use() and await self.services.ensure():
-                    await self.runtime.networks.mend()
-            except PreviewDropError as error:
-                log.warning("docker services: %s", error)
-            except Exception:
-                log.exception("keeping the docker services broke")
+    async def _mend(self) -> None:
+        await self._enforce()
+        if await self._in_use() and await self.services.ensure():
+            await self.runtime.networks.mend()
 
     async def _enforce(self) -> None:
         try:
@@ -195,25 +221,6 @@ class DockerParts:
         self._closing.append(inner)
         numbers = self._settings.redis_databases
         return AttendedCache(inner, self.services.companions, self._in_use, numbers)
-
-
-async def opened(settings: Settings, home: Home, box: SecretBox, data: Data) -> DockerParts | None:
-    """The parts, ready; None where no Engine can be used and nobody insists on one."""
-    if settings.runtime == PROCESS:
-        return None
-    parts = None
-    try:
-        parts = DockerParts(settings, home, box, data)
-        await parts.open()
-    except PreviewDropError as error:
-        if parts is not None:
-            await parts.stop()
-            await parts.aclose()
-        if settings.runtime == DOCKER:
-            raise
-        log.info("previews run as processes: %s", error.message)
-        return None
-    return parts
 
 
 def _check_url(name: str, url: SecretStr | None) -> None:

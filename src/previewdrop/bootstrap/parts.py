@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx2
 
-from previewdrop.bootstrap.docker import Data, DockerParts, opened
+from previewdrop.bootstrap.docker import Data, DockerParts
 from previewdrop.bootstrap.server import Server
 from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.config.home import Home
 from previewdrop.config.settings import Settings
+from previewdrop.domain.errors import BadConfig
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import DOCKER, PROCESS
 from previewdrop.drivers.base import Drivers
@@ -78,12 +80,15 @@ async def put_together(
             home, settings.sandbox, keep_bytes=settings.environments_bytes
         )
         here = Drivers(environments, processes, database, cache, edge)
-        docker = await opened(settings, home, box, Data(database, cache))
+        runtimes = Runtimes(here)
+        docker = _docker(settings, home, box, runtimes)
         if docker is not None:
             stack.push_async_callback(docker.aclose)
             stack.push_async_callback(lambda: docker.stop(keep=stop.keeps_previews))
-        drivers = chosen(here, docker)
-        runtime = drivers.runtime
+            await (docker.open() if settings.runtime == DOCKER else docker.answers())
+            stack.push_async_callback(_cancelled(docker.keep()))
+        drivers = runtimes.drivers
+        runtime = docker.runtime if docker and settings.runtime == DOCKER else drivers.runtime
         choice = RuntimeChoice(settings.runtime, docker.answers if docker else _never)
         http = await stack.enter_async_context(httpx2.AsyncHTTPTransport(trust_env=False))
         checkouts = Checkouts(home.mirrors, home.checkouts, settings.source_bytes)
@@ -110,17 +115,54 @@ async def put_together(
         yield server
 
 
-def chosen(here: Drivers, docker: DockerParts | None) -> Drivers:
-    """The drivers of each runtime that there is, as one."""
-    if docker is None:
-        return here
-    return Drivers(
-        ChosenBuilder({PROCESS: here.builder, DOCKER: docker.builder}),
-        ChosenRuntime({PROCESS: here.runtime, DOCKER: docker.runtime}),
-        ChosenDatabase({PROCESS: here.database, DOCKER: docker.database}),
-        ChosenCache({PROCESS: here.cache, DOCKER: docker.cache}),
-        here.edge,
-    )
+class Runtimes:
+    """The drivers of each runtime that there is, as one. Docker is added when an Engine is."""
+
+    def __init__(self, here: Drivers) -> None:
+        self._builders = {PROCESS: here.builder}
+        self._runtimes = {PROCESS: here.runtime}
+        self._databases = {PROCESS: here.database}
+        self._caches = {PROCESS: here.cache}
+        self.data = Data(here.database, here.cache)
+        self.drivers = Drivers(
+            ChosenBuilder(self._builders),
+            ChosenRuntime(self._runtimes),
+            ChosenDatabase(self._databases),
+            ChosenCache(self._caches),
+            here.edge,
+        )
+
+    def add(self, docker: DockerParts) -> None:
+        self._builders[DOCKER] = docker.builder
+        self._runtimes[DOCKER] = docker.runtime
+        self._databases[DOCKER] = docker.database
+        self._caches[DOCKER] = docker.cache
+
+
+def _docker(
+    settings: Settings, home: Home, box: SecretBox, runtimes: Runtimes
+) -> DockerParts | None:
+    """The parts of the docker runtime; None where it is not wanted, or cannot be and need not."""
+    if settings.runtime == PROCESS:
+        return None
+    try:
+        return DockerParts(settings, home, box, runtimes.data, runtimes.add)
+    except BadConfig as error:
+        if settings.runtime == DOCKER:
+            raise
+        log.info("previews run as processes: %s", error)
+        return None
+
+
+def _cancelled(work: Coroutine[None, None, None]) -> Callable[[], Awaitable[object]]:
+    """Begins the work; what is returned ends it."""
+    task = asyncio.ensure_future(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    return end
 
 
 async def _never() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapp
 from typing import TypeVar
 
 from previewdrop.domain.app import AppFacts
-from previewdrop.domain.errors import StageFailed
+from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.spec import DOCKER, PROCESS, CacheSpec, DatabaseSpec, Process, RunSpec
 from previewdrop.drivers.base import (
     Artifact,
@@ -135,9 +135,9 @@ class ChosenCache:
 
 def _chosen(drivers: Mapping[str, Driver], runtime: str) -> Driver:
     if runtime not in drivers:
-        raise StageFailed(
-            f"This preview runs in {runtime}, which the server was not started with.",
-            "Set PREVIEWDROP_RUNTIME back to it, or remove the preview with `previewdrop down`.",
+        raise Unavailable(
+            f"This preview runs in {runtime}, which cannot be used now.",
+            "Is the Docker Engine running, and does PREVIEWDROP_RUNTIME allow docker?",
         )
     return drivers[runtime]
 

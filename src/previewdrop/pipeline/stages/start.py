@@ -8,6 +8,7 @@ from previewdrop.domain.preview import StageName
 from previewdrop.domain.spec import RunSpec
 from previewdrop.drivers.base import Handle
 from previewdrop.pipeline.deploying import Deploying
+from previewdrop.pipeline.patience import patiently
 
 
 async def start(work: Deploying, run: RunSpec, notes: Sequence[str]) -> Handle:
@@ -15,7 +16,8 @@ async def start(work: Deploying, run: RunSpec, notes: Sequence[str]) -> Handle:
     async with work.journal.stage(StageName.START) as stage:
         for note in notes:
             stage.log(note)
-        handle = await work.shop.drivers.runtime.ensure(run)
+        runtime = work.shop.drivers.runtime
+        handle = await patiently(lambda: runtime.ensure(run), stage.log)
         await work.shop.store.deployments.hold(work.deployment_id, handle)
         stage.note = " + ".join(["web", *(process.name for process in run.processes)])
         return handle
