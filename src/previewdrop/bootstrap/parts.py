@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import httpx2
 
@@ -52,16 +53,6 @@ async def put_together(
 ) -> AsyncGenerator[Server]:
     async with AsyncExitStack() as stack:
         addresses = services.addresses
-        if settings.postgres_url is not None and settings.state_url is None:
-            await create_if_missing(addresses.state)
-        state = StateDatabase(addresses.state)
-        stack.push_async_callback(state.close)
-        await state.migrate()
-        store = Store(state, box)
-        await store.check_keys()
-        jobs = Jobs(state.conninfo, store, settings.concurrency)
-        await jobs.open()
-        stack.push_async_callback(jobs.close)
         database = PostgresDatabase(addresses.postgres, home.installation, addresses.database)
         stack.push_async_callback(database.aclose)
         cache = ValkeyCache(addresses.redis, home.installation, addresses.cache)
@@ -85,8 +76,20 @@ async def put_together(
         if docker is not None:
             stack.push_async_callback(docker.aclose)
             stack.push_async_callback(lambda: docker.stop(keep=stop.keeps_previews))
-            await (docker.open() if settings.runtime == DOCKER else docker.answers())
-            stack.push_async_callback(_cancelled(docker.keep()))
+        beginning = _beside(stack, _begin(docker, settings))
+        if settings.postgres_url is not None and settings.state_url is None:
+            await create_if_missing(addresses.state)
+        state = StateDatabase(addresses.state)
+        stack.push_async_callback(state.close)
+        await state.migrate()
+        store = Store(state, box)
+        await store.check_keys()
+        jobs = Jobs(state.conninfo, store, settings.concurrency)
+        await jobs.open()
+        stack.push_async_callback(jobs.close)
+        await beginning
+        if docker is not None:
+            _beside(stack, docker.keep())
         drivers = runtimes.drivers
         runtime = docker.runtime if docker and settings.runtime == DOCKER else drivers.runtime
         choice = RuntimeChoice(settings.runtime, docker.answers if docker else _never)
@@ -154,15 +157,22 @@ def _docker(
         return None
 
 
-def _cancelled(work: Coroutine[None, None, None]) -> Callable[[], Awaitable[object]]:
-    """Begins the work; what is returned ends it."""
-    task = asyncio.ensure_future(work)
+async def _begin(docker: DockerParts | None, settings: Settings) -> None:
+    """Raises what keeps docker from being used only if nothing else may be."""
+    if docker is not None:
+        await (docker.open() if settings.runtime == DOCKER else docker.answers())
+
+
+def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Does the work at the same time, and no longer than the stack."""
+    task = asyncio.create_task(work)
 
     async def end() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    return end
+    stack.push_async_callback(end)
+    return task
 
 
 async def _never() -> bool:
