@@ -57,7 +57,8 @@ def test_a_web_container_is_started_as_its_image_says_and_walled_in() -> None:
             "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
             "Memory": 256 * MIB,
             "MemorySwap": 256 * MIB,
-            "NanoCpus": 500_000_000,
+            "CpuPeriod": 100_000,
+            "CpuQuota": 50_000,
             "PidsLimit": 64,
             "ShmSize": 128 * MIB,
             "Ulimits": [

@@ -23,6 +23,8 @@ CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "
 
 _RESTARTS = 3
 _LOG_FILES = 2
+_CPU_PERIOD = 100_000
+"""Microseconds. `NanoCpus` would be refused where it is more than the machine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,8 @@ def _limited(limits: Limits) -> Json:
     return {
         "Memory": limits.memory,
         "MemorySwap": limits.memory,
-        "NanoCpus": int(limits.cpus * 1_000_000_000),
+        "CpuPeriod": _CPU_PERIOD,
+        "CpuQuota": int(limits.cpus * _CPU_PERIOD),
         "PidsLimit": limits.processes,
         "ShmSize": limits.memory // 2,
         "Ulimits": [
