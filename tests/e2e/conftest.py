@@ -26,9 +26,12 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def docker_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server]:
-    """The same with the docker runtime; its API listens on all addresses of this machine."""
+    """The same with the docker runtime.
+
+    Its API listens on all addresses of this machine, and it allows more CPUs than there are.
+    """
     home = tmp_path_factory.mktemp("docker-server") / "home"
-    async with docker_served(home, {"HOST": EVERYWHERE}) as server:
+    async with docker_served(home, {"HOST": EVERYWHERE, "CPUS": "64"}) as server:
         yield server
 
 
