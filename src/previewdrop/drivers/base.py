@@ -99,6 +99,13 @@ class Builder(Protocol):
         """
         ...
 
+    async def discard(self, keys: Collection[str]) -> None:
+        """The previews that these artifacts were made for are gone, and nothing else uses them.
+
+        What another preview of the project would need just as well may stay, up to the limit.
+        """
+        ...
+
 
 class ProcessState(StrEnum):
     RUNNING = "running"

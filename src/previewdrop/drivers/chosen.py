@@ -40,6 +40,10 @@ class ChosenBuilder:
     async def sweep(self, in_use: Collection[str]) -> list[str]:
         return await _joined(one.sweep(in_use) for one in self._builders.values())
 
+    async def discard(self, keys: Collection[str]) -> None:
+        for one in self._builders.values():
+            await one.discard(keys)
+
 
 class ChosenRuntime:
     """Each deployment runs where its artifact was built for."""

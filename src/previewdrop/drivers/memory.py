@@ -147,6 +147,11 @@ class MemoryBuilder(_Driver):
             del self.artifacts[key]
         return gone
 
+    async def discard(self, keys: Collection[str]) -> None:
+        if await self._enter("discard") is not Misbehaviour.LYING:
+            for key in keys:
+                self.artifacts.pop(key, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Script:

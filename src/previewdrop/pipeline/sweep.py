@@ -105,13 +105,14 @@ class Sweep:
         store, drivers = self._shop.store, self._shop.drivers
         rows = await store.previews.all()
         holding = {*await store.deployments.holding(), *await store.deployments.handles()}
+        artifacts = await store.deployments.artifacts()
         identifiers = {self._shop.names(row).identifier for row in rows}
         removed = [
             *await drivers.runtime.sweep(holding),
             *await drivers.edge.sweep({self._shop.names(row).host for row in rows}),
             *await drivers.database.sweep(identifiers),
             *await drivers.cache.sweep(identifiers),
-            *await drivers.builder.sweep(await store.deployments.artifacts()),
+            *await drivers.builder.sweep({key for key in artifacts if key}),
             *await self._shop.checkouts.sweep_exports([self._shop.folder(one) for one in holding]),
         ]
         if removed:

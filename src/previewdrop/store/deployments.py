@@ -120,13 +120,16 @@ class Deployments:
         async with self._database.transaction() as session:
             return {row[0]: row[1] or {} for row in await session.execute(query)}
 
-    async def artifacts(self) -> set[str]:
-        """Keys of the artifacts that live and unfinished deployments were built as."""
+    async def artifacts(self, *, besides: int | None = None) -> set[str | None]:
+        """Keys of the artifacts that live and unfinished deployments were built as.
+
+        None is among them while one is not built yet. Those of the preview `besides` are left out.
+        """
         key = Deployment.made["artifact"]["key"].astext
-        holding = await self.holding()
+        held = Deployment.id.in_(await self.holding())
+        others = Deployment.preview_id.is_distinct_from(besides)
         async with self._database.transaction() as session:
-            found = await session.scalars(select(key).where(Deployment.id.in_(holding)))
-            return {one for one in found if one}
+            return set(await session.scalars(select(key).where(held, others)))
 
     async def forget_old(self, keep: int) -> int:
         """Deletes all but the `keep` newest of each preview, with their logs; how many went.

@@ -82,10 +82,15 @@ class DockerBuilder:
         }
         return Artifact(handle, cached=cached, note=note)
 
+    async def discard(self, keys: Collection[str]) -> None:
+        """See `Builder.discard`: an image is one commit's. The build cache keeps its layers."""
+        for image in await self._images() if keys else ():
+            if image["Labels"].get(labels.KEY) in keys:
+                await self._remove(image)
+
     async def sweep(self, in_use: Collection[str]) -> list[str]:
         """See `Builder.sweep`: the oldest images go first, then the Engine's spare build cache."""
-        filters = labels.selecting(self._installation)
-        found: list[Json] = await self._engine.get("/images/json", {"filters": filters})
+        found = await self._images()
         spare = [one for one in found if one["Labels"].get(labels.KEY) not in in_use]
         removed: list[str] = []
         kept = 0
@@ -96,6 +101,10 @@ class DockerBuilder:
         prune = {"keep-storage": self._room.cache, "all": True}
         await self._engine.post("/build/prune", query=prune, timeout=300)
         return removed
+
+    async def _images(self) -> list[Json]:
+        filters = labels.selecting(self._installation)
+        return await self._engine.get("/images/json", {"filters": filters})
 
     async def _remove(self, image: Json) -> bool:
         """False when a container still uses it."""

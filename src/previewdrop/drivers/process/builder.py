@@ -128,6 +128,9 @@ class ProcessBuilder:
                         removed.append(path.name)
         return removed
 
+    async def discard(self, keys: Collection[str]) -> None:
+        """See `Builder.discard`: an environment is the lock file's, not a preview's, and stays."""
+
     def _spare(self, in_use: frozenset[str]) -> list[Path]:
         return environments.spare(self._home.environments, in_use, self._keep_bytes)
 

@@ -20,13 +20,14 @@ _EAGER = 0.02
 _CALM = 0.25
 _EAGER_FOR = 5.0
 _ANSWER_WITHIN = 10.0
+_NOTHING = "nothing listens"
 
 
 class Unhealthy:
     """What the last check saw: an HTTP status, or why there was none."""
 
     status: int | None = None
-    reason: str = "nothing listens"
+    reason: str = _NOTHING
 
 
 async def health(work: Deploying, found: Detected, run: RunSpec, handle: Handle) -> None:
@@ -75,7 +76,7 @@ async def _poll(shop: Workshop, path: str, run: RunSpec, handle: Handle, seen: U
         except httpx2.TimeoutException:
             seen.status, seen.reason = None, f"no answer within {_ANSWER_WITHIN:g} s"
         except httpx2.ConnectError:
-            seen.status, seen.reason = None, "nothing listens"
+            seen.status, seen.reason = None, _NOTHING
         except httpx2.HTTPError as error:
             seen.status, seen.reason = None, f"{type(error).__name__}: {error}"
         eager = time.monotonic() - began < _EAGER_FOR and seen.status is None
@@ -123,7 +124,10 @@ async def _failure(
         message = f"health failed: the app ended {how} before {path} answered 200"
     else:
         limit = shop.settings.health_timeout
-        message = f"health failed: {path} did not answer 200 within {limit:g} s ({seen.reason})"
+        reason = seen.reason
+        if reason == _NOTHING and listening.addresses:
+            reason = f"the app listens on {', '.join(listening.addresses)}"
+        message = f"health failed: {path} did not answer 200 within {limit:g} s ({reason})"
     code = ended.exit_code if ended else None
     return StageFailed(
         message,
