@@ -132,7 +132,7 @@ make_image() {
 
 digest=$(recipe)
 ! answers || [ -n "$(missing)" ] || exit 0
-exec 9>>/tmp/previewdrop-docker.lock
+exec 9>>"/tmp/previewdrop-docker-$UID.lock"
 flock 9 # another run of this may be at it
 answers || start_engine
 work=$(mktemp -d)
