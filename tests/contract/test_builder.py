@@ -5,26 +5,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from docker_images import SOCKET
 from previewdrop.config.home import Home
 from previewdrop.domain.app import AppFacts, AppObject, Dependencies, Lock
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.base import Builder, BuildSpec
+from previewdrop.drivers.base import Builder, BuildSpec, ImageSpec
+from previewdrop.drivers.docker.builder import DockerBuilder, Room
+from previewdrop.drivers.docker.engine import Engine
 from previewdrop.drivers.memory import MemoryBuilder
 from previewdrop.drivers.process import child
 from previewdrop.drivers.process.builder import ProcessBuilder
+
+DOCKERFILE = "FROM python:3.12-slim\nCOPY requirements.txt .\nRUN cat requirements.txt\n"
 
 
 @dataclass
 class Bench:
     builder: Builder
     folder: Path
+    image: ImageSpec | None = None
 
     def spec(self, requirements: str, **more: str) -> BuildSpec:
         source = self.folder / f"commit-{len(list(self.folder.iterdir()))}"
@@ -37,7 +45,10 @@ class Bench:
                 Lock.REQUIREMENTS, ("requirements.txt",), requirements=("requirements.txt",)
             ),
         )
-        return replace(BuildSpec(source, facts, project="shop"), **more)  # type: ignore[arg-type]
+        if self.image:
+            (source / "Dockerfile").write_text(DOCKERFILE)
+        spec = BuildSpec(source, facts, project="shop", image=self.image)
+        return replace(spec, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +57,30 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("home")).create()
 
 
-@pytest.fixture(params=["memory", "process", "process without a sandbox"])
-def bench(request: pytest.FixtureRequest, shared_home: Home, tmp_path: Path) -> Bench:
+@pytest.fixture(params=["memory", "process", "process without a sandbox", "docker"])
+async def bench(
+    request: pytest.FixtureRequest, shared_home: Home, tmp_path: Path
+) -> AsyncIterator[Bench]:
     if request.param == "memory":
-        return Bench(MemoryBuilder(), tmp_path)
-    kind = "auto" if request.param == "process" else "off"
-    return Bench(ProcessBuilder(Home(shared_home.path / kind).create(), kind), tmp_path)
+        yield Bench(MemoryBuilder(), tmp_path)
+    elif request.param == "docker":
+        async with images(tmp_path) as bench:
+            yield bench
+    else:
+        kind = "auto" if request.param == "process" else "off"
+        yield Bench(ProcessBuilder(Home(shared_home.path / kind).create(), kind), tmp_path)
+
+
+@asynccontextmanager
+async def images(folder: Path) -> AsyncIterator[Bench]:
+    """A builder of images, which are gone at the end."""
+    engine, installation = Engine(SOCKET), uuid.uuid4().hex[:10]
+    builder = DockerBuilder(engine, installation, Room())
+    try:
+        yield Bench(builder, folder, ImageSpec("Dockerfile", ""))
+    finally:
+        await DockerBuilder(engine, installation, Room(images=0)).sweep([])
+        await engine.aclose()
 
 
 @pytest.fixture
@@ -67,13 +96,22 @@ async def test_the_same_content_is_built_once(bench: Bench) -> None:
     again = await bench.builder.ensure(bench.spec("h11\nuvicorn\n"), print)
     assert again.cached
     key = str(again.handle["key"])
-    assert again.note == f"environment {key[:4]} reused"
+    assert again.note == f"{'image' if bench.image else 'environment'} {key[:4]} reused"
 
 
 async def test_other_content_is_another_artifact(bench: Bench) -> None:
     first = await bench.builder.ensure(bench.spec("uvicorn\n"), print)
     second = await bench.builder.ensure(bench.spec("uvicorn\nidna\n"), print)
     assert first.handle["key"] != second.handle["key"]
+
+
+async def test_what_is_discarded_is_built_again_if_it_is_no_cache(bench: Bench) -> None:
+    first = await bench.builder.ensure(bench.spec("h11\n"), print)
+    await bench.builder.discard({str(first.handle["key"])})
+    await bench.builder.discard({"unknown"})
+    again = await bench.builder.ensure(bench.spec("h11\n"), print)
+    assert again.handle["key"] == first.handle["key"]
+    assert again.cached == isinstance(bench.builder, ProcessBuilder)
 
 
 async def test_when_the_one_that_builds_is_cancelled_another_takes_over(bench: Bench) -> None:
