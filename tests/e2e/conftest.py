@@ -28,10 +28,12 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
 async def docker_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server]:
     """The same with the docker runtime.
 
-    Its API listens on all addresses of this machine, and it allows more CPUs than there are.
+    Its API listens on all addresses of this machine, it allows more CPUs than there are, and
+    requests that are under way may take their time.
     """
     home = tmp_path_factory.mktemp("docker-server") / "home"
-    async with docker_served(home, {"HOST": EVERYWHERE, "CPUS": "64"}) as server:
+    settings = {"HOST": EVERYWHERE, "CPUS": "64", "GRACE": "30"}
+    async with docker_served(home, settings) as server:
         yield server
 
 

@@ -72,6 +72,22 @@ async def web_of(server: Server, preview: Json) -> Json:
     return found
 
 
+async def settled(server: Server, deployment: int) -> None:
+    """Returns when this machine has nothing any more of a deployment that was replaced."""
+    async with asyncio.timeout(60):
+        while server.left_of(deployment) or await containers_of(  # noqa: ASYNC110
+            server.home.installation, deployment=deployment
+        ):
+            await asyncio.sleep(0.1)
+
+
+async def answers(server: Server, preview: Json) -> None:
+    """Returns when the preview serves."""
+    async with asyncio.timeout(60):
+        while (await server.visit(preview)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 async def command_of(server: Server, preview: Json, *argv: str) -> list[str]:
     """What a command prints that must succeed beside the app."""
     code, lines = await server.exec(preview, *argv)
