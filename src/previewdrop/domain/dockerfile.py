@@ -88,7 +88,7 @@ def _building(plan: ImagePlan, runner: Runner) -> list[str]:
     return [
         "# Installs the dependencies. Runs again only when they change.",
         f"FROM python:{plan.python}-slim AS builder",
-        runner.run("pip install uv"),
+        runner.run("pip install --no-input --root-user-action=ignore uv"),
         environment(
             {
                 "UV_COMPILE_BYTECODE": "1",
