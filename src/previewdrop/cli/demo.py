@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,12 +17,15 @@ from rich.text import Text
 
 from previewdrop.cli import client, demo_display, demo_lanes, screen
 from previewdrop.cli.demo_lanes import Lane
-from previewdrop.cli.demo_scene import Scene, set_up
+from previewdrop.cli.demo_scene import Scene, set_up, settle
 from previewdrop.cli.deploy import ending
 from previewdrop.cli.follow import Outcome
 from previewdrop.cli.options import Json, print_json
 from previewdrop.cli.story import load_story
 from previewdrop.cli.views import Preview
+
+if TYPE_CHECKING:
+    from previewdrop.cli.demo_check import Verdict
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -32,6 +35,13 @@ def demo(
     check: Annotated[
         bool, typer.Option("--check", help="Prove it all, remove everything again, and exit.")
     ] = False,
+    runtime: Annotated[
+        Literal["process", "docker"] | None,
+        typer.Option(
+            "--runtime",
+            help="Where the previews run. Else: where the server puts them; process for a new one.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Show four branches of an example live at the same time.
@@ -40,6 +50,9 @@ def demo(
     shared server, starts the server if none answers, and deploys all four at once. They stay
     live, and the server goes on in the background.
 
+    A server that is started for it runs previews as processes, which need nothing but Python;
+    --runtime docker runs them in containers, built from the example's Dockerfile.
+
     With --check every claim is proved through the public URLs, one branch is updated by a push,
     and everything is removed again. The exit code is 0 only if every check has passed.
 
@@ -47,36 +60,31 @@ def demo(
     Examples:
       previewdrop demo
       previewdrop demo --check
-      previewdrop demo --check --json
+      previewdrop demo --check --runtime docker --json
     """
     terminal = screen.console(stderr=json)
     story = load_story()
-    screen.show(terminal, demo_display.heading(story))
+    name = settle(runtime)
+    screen.show(terminal, demo_display.heading(story, name))
     try:
-        scene = set_up(story, terminal, check=check)
+        scene = set_up(story, terminal, name, check=check)
         run = deploy_all(scene, terminal)
         if not check:
             if json:
-                print_json({"previews": run.previews, "seconds": run.seconds, "checks": []})
+                print_json(_document(name, run))
             elif run.ready:
                 screen.show(terminal, _next_steps(scene, run))
             return 0 if run.ready else 1
         from previewdrop.cli.demo_check import prove
 
-        checks = prove(scene, run.ready_ones, terminal)
+        verdict = prove(scene, run.ready_ones, terminal)
     except KeyboardInterrupt:
         stop = "What was begun goes on; `previewdrop down --all` removes it."
         screen.show(terminal, [Text(stop)])
         return 130
     if json:
-        print_json(
-            {
-                "previews": run.previews,
-                "seconds": run.seconds,
-                "checks": [each.as_json() for each in checks],
-            }
-        )
-    return 0 if run.ready and all(each.passed for each in checks) else 1
+        print_json(_document(name, run, verdict))
+    return 0 if run.ready and all(each.passed for each in verdict.checks) else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,7 @@ def _came_of_it(scene: Scene, run: Run, terminal: Console) -> list[Text]:
         before = all(lane.live_before for lane in run.lanes)
         title = f"🚀 All {len(rows)} are live at the same time"
         title += ", and were already." if before else f", after {run.seconds:.1f} s."
-        note = demo_display.environment_note(run.previews)
+        note = scene.runtime.installed(run.previews)
         lines += [Text(), Text(title, "bold"), *([Text(note)] if note else [])]
     for lane in run.lanes:
         if lane.outcome is Outcome.READY:
@@ -139,8 +147,20 @@ def _came_of_it(scene: Scene, run: Run, terminal: Console) -> list[Text]:
     return lines
 
 
+def _document(name: str, run: Run, verdict: Verdict | None = None) -> dict[str, Any]:
+    """All of it as JSON."""
+    return {
+        "runtime": name,
+        "previews": run.previews,
+        "seconds": run.seconds,
+        "checks": [each.as_json() for each in verdict.checks] if verdict else [],
+        "held": verdict.ledger.as_json() if verdict else {},
+    }
+
+
 def _next_steps(scene: Scene, run: Run) -> list[Text]:
-    return demo_display.next_steps(run.ready_ones, _program(), str(scene.server_home.ca_file))
+    ca_file = str(scene.server_home.ca_file)
+    return demo_display.next_steps(run.ready_ones, _program(), ca_file, scene.runtime.tries)
 
 
 def _program() -> str:

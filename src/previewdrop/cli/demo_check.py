@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
-from previewdrop.cli import address, demo_teardown, screen
+from previewdrop.cli import address, demo_ledger, demo_teardown, screen
 from previewdrop.cli.demo_checklist import Check, Checklist, Unproven
+from previewdrop.cli.demo_ledger import Ledger
 from previewdrop.cli.demo_live import Cast, Engineer, introduce, prove_live
 from previewdrop.cli.demo_push import prove_push
 from previewdrop.cli.demo_scene import Scene
 from previewdrop.cli.views import Preview
 
 
-def prove(scene: Scene, ready: Mapping[str, Preview], terminal: Console) -> list[Check]:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Every claim as it was looked at, and what was listed before and after the removal."""
+
+    checks: list[Check]
+    ledger: Ledger
+
+
+def prove(scene: Scene, ready: Mapping[str, Preview], terminal: Console) -> Verdict:
     """Proves the claims of the four previews that are `ready`, then removes everything.
 
     When not all four are ready that is the check that failed, and everything is removed at once.
@@ -24,6 +34,7 @@ def prove(scene: Scene, ready: Mapping[str, Preview], terminal: Console) -> list
     checks = Checklist(terminal)
     screen.show(terminal, [Text()])
     cast: dict[str, Engineer] = {}
+    ledger = Ledger()
 
     def meet() -> None:
         wanted = [change.author for change in scene.story.branches]
@@ -33,8 +44,9 @@ def prove(scene: Scene, ready: Mapping[str, Preview], terminal: Console) -> list
 
     if checks.prove("Four previews are ready at the same time", meet):
         prove_live(checks, cast, address.recorded(scene.server_home).get("edge_http_port"))
+        scene.runtime.prove_apart(checks, cast)
         _prove_pushes(checks, scene, cast)
-        demo_teardown.prove_removal(checks, scene, cast)
+        ledger = demo_teardown.prove_removal(checks, scene, cast)
     for each in cast.values():
         each.visitor.close()
     checks.prove(
@@ -42,8 +54,9 @@ def prove(scene: Scene, ready: Mapping[str, Preview], terminal: Console) -> list
     )
     if scene.started:
         demo_teardown.prove_shutdown(checks, scene)
+    screen.show(terminal, demo_ledger.lines(ledger))
     checks.close()
-    return checks.checks
+    return Verdict(checks.checks, ledger)
 
 
 def _prove_pushes(checks: Checklist, scene: Scene, cast: dict[str, Engineer]) -> None:

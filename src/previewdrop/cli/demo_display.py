@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from previewdrop.cli import display, tables
+from previewdrop.cli.demo_runtime import NOUNS
 from previewdrop.cli.follow import Outcome
 from previewdrop.cli.printable import plain
 from previewdrop.cli.story import Story
@@ -29,12 +30,15 @@ class Progress:
     remark: str | None = None
 
 
-def heading(story: Story) -> list[Text]:
+def heading(story: Story, runtime: str) -> list[Text]:
     """What the four of them do, and what becomes of it."""
     return [
         Text(story.title, "bold"),
         *(Text(f"  {change.tell}") for change in story.branches),
-        Text("On one shared server they break each other. Here each branch gets its own process,"),
+        Text(
+            "On one shared server they break each other. "
+            f"Here each branch gets its own {NOUNS[runtime]},"
+        ),
         Text("PostgreSQL database, Redis database and HTTPS URL, all four at the same moment."),
         Text(),
     ]
@@ -100,8 +104,10 @@ def environment_note(previews: Sequence[Preview]) -> str | None:
     return f"The dependencies were installed once and are shared: {notes[0]}."
 
 
-def next_steps(cast: Mapping[str, Preview], program: str, ca_file: str) -> list[Text]:
-    """What to try with each engineer's preview, and how to stop."""
+def next_steps(
+    cast: Mapping[str, Preview], program: str, ca_file: str, more: Sequence[tuple[str, str]] = ()
+) -> list[Text]:
+    """What to try with each engineer's preview, the runtime's own commands, and how to stop."""
     ali, ben, chloe = (cast[name] for name in ("Ali", "Ben", "Chloe"))
     tries = [
         (ali["docs_url"], "Ali's API in Swagger UI"),
@@ -109,6 +115,7 @@ def next_steps(cast: Mapping[str, Preview], program: str, ca_file: str) -> list[
         (f"{program} psql {_slug(ali)} -- -c '\\d users'", "the renamed column"),
         (f"{program} redis-cli {_slug(chloe)} -- KEYS '*'", "empty until somebody reads a user"),
         (f"{program} logs {_slug(ben)} --follow", "what the app prints"),
+        *more,
         (f"{program} up", "in your own repository"),
     ]
     stops = [

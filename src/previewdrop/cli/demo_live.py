@@ -68,7 +68,6 @@ def prove_live(checks: Checklist, cast: Cast, http_port: int | None) -> None:
     checks.prove("Chloe's key format is in her Redis database alone", lambda: _keys(cast))
     checks.prove("Nobody gets into another's database", lambda: _database_walls(cast))
     checks.prove("Nobody gets into another's Redis database", lambda: _redis_walls(cast))
-    checks.prove("One environment serves all four", lambda: _environment(cast))
 
 
 def _health(cast: Cast) -> None:
@@ -164,29 +163,3 @@ def _redis_walls(cast: Cast) -> str:
                 expect(not selected, f"{each.who} can select {other.who}'s database {other.redis}.")
                 tried += 1
     return f"{tried} of {tried} tries refused"
-
-
-def _environment(cast: Cast) -> str:
-    names = {each.who: environment(each.preview) for each in cast.values()}
-    expect(len({*names.values()}) == 1, f"There are several: {names}.")
-    built = [each.who for each in cast.values() if not build_cached(each.preview)]
-    expect(len(built) <= 1, f"It was built {len(built)} times: for {', '.join(built)}.")
-    return f"{names[ALI]}, built {'once' if built else 'before'}"
-
-
-def environment(preview: Preview) -> str:
-    """`environment 3f9a`, as the build stage names it."""
-    return " ".join((_build_note(preview) or "").split()[:2])
-
-
-def build_cached(preview: Preview) -> bool:
-    """Whether the build stage found everything made already."""
-    deployment = preview["deployment"]
-    stages = deployment["stages"] if deployment else []
-    return any(stage["name"] == "build" and stage["cached"] for stage in stages)
-
-
-def _build_note(preview: Preview) -> str | None:
-    deployment = preview["deployment"]
-    stages = deployment["stages"] if deployment else []
-    return next((stage["note"] for stage in stages if stage["name"] == "build"), None)

@@ -6,7 +6,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -14,11 +14,16 @@ from rich.text import Text
 from previewdrop.cli import address, client, launch, screen
 from previewdrop.cli.client import Api, project_path
 from previewdrop.cli.demo_repository import make_repository
+from previewdrop.cli.demo_runtime import Runtime, chosen
 from previewdrop.cli.errors import WrongUsage
 from previewdrop.cli.story import Story
 from previewdrop.cli.views import Project
 from previewdrop.config.home import Home
-from previewdrop.domain.errors import Conflict
+from previewdrop.domain.errors import Conflict, PreviewDropError
+from previewdrop.domain.spec import DOCKER
+
+if TYPE_CHECKING:
+    from previewdrop.cli.demo_engine import Engine
 
 PROJECT = "shop"
 
@@ -41,10 +46,21 @@ class Scene:
     repository: Path
     project: str
     started: bool
+    runtime: Runtime
 
 
-def set_up(story: Story, terminal: Console, *, check: bool) -> Scene:
-    """Makes what is missing and says what it made.
+def settle(asked: str | None) -> str:
+    """The runtime that the demo is about to show: see `chosen`. Unavailable if it cannot be."""
+    home, api = address.home(), client.connect()
+    server = api.get("/api/v1/server")["runtime"] if launch.running(api) else None
+    name = chosen(asked, server, lambda: _engine_answers(home))
+    if name == DOCKER and server is None:
+        _engine(home).check()
+    return name
+
+
+def set_up(story: Story, terminal: Console, name: str, *, check: bool) -> Scene:
+    """Makes what is missing and says what it made. A server is started for the runtime `name`.
 
     A check has a repository and a project of its own, made anew each time, so that a demo that
     is live stays as it is.
@@ -52,7 +68,8 @@ def set_up(story: Story, terminal: Console, *, check: bool) -> Scene:
     home, api = address.home(), client.connect()
     began = time.monotonic()
     with screen.spinner(terminal) as tell:
-        started = launch.ensure_server(api, home, tell)
+        runtime = {"PREVIEWDROP_RUNTIME": name}
+        started = launch.ensure_server(api, home, tell, runtime)
     if started:
         _tell(terminal, "PreviewDrop started", time.monotonic() - began)
     found = address.find_address(home)
@@ -70,7 +87,8 @@ def set_up(story: Story, terminal: Console, *, check: bool) -> Scene:
     _tell(terminal, what, time.monotonic() - began if made else None)
     project = the_project(api, str(folder.resolve()))
     server_home = Home(Path(api.get("/api/v1/server")["home"]))
-    return Scene(api, home, server_home, story, folder, project["name"], started)
+    runtime = _runtime(name, api, server_home)
+    return Scene(api, home, server_home, story, folder, project["name"], started, runtime)
 
 
 def the_project(api: Api, source: str) -> Project:
@@ -93,6 +111,31 @@ def the_project(api: Api, source: str) -> Project:
         f"The projects {_NAMES[0]} to {_NAMES[-1]} belong to other repositories.",
         "Remove one with `previewdrop project remove`.",
     )
+
+
+def _runtime(name: str, api: Api, home: Home) -> Runtime:
+    # Only one of them is needed, and what reads settings takes its time to load.
+    if name == DOCKER:
+        from previewdrop.cli.demo_in_containers import InContainers
+
+        return InContainers(api, _engine(home))
+    from previewdrop.cli.demo_in_processes import InProcesses
+
+    return InProcesses()
+
+
+def _engine(home: Home) -> Engine:
+    from previewdrop.cli.demo_engine import Engine
+
+    return Engine(home.installation)
+
+
+def _engine_answers(home: Home) -> bool:
+    try:
+        _engine(home).check()
+    except PreviewDropError:
+        return False
+    return True
 
 
 def _tell(terminal: Console, text: str, seconds: float | None) -> None:

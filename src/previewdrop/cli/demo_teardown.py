@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Collection
+from dataclasses import replace
 
 from previewdrop.cli import address, demo_data, demo_processes, launch
 from previewdrop.cli.client import Api, preview_path, project_path
 from previewdrop.cli.demo_checklist import Checklist, Unproven, expect
-from previewdrop.cli.demo_live import Cast
+from previewdrop.cli.demo_ledger import Ledger, look
+from previewdrop.cli.demo_live import Cast, Engineer
 from previewdrop.cli.demo_processes import Process
+from previewdrop.cli.demo_runtime import Runtime
 from previewdrop.cli.demo_scene import Scene
 from previewdrop.cli.follow import Outcome, follow
 from previewdrop.cli.views import Deployment, LogEntry, Preview
@@ -32,17 +35,19 @@ class Quiet:
         """Nothing."""
 
 
-def prove_removal(checks: Checklist, scene: Scene, cast: Cast) -> None:
+def prove_removal(checks: Checklist, scene: Scene, cast: Cast) -> Ledger:
     """Removes all but the last, then the last one and the project, looking for what is left."""
-    api, everybody = scene.api, [*cast.values()]
+    api, runtime, everybody = scene.api, scene.runtime, [*cast.values()]
     *others, last = everybody
     owned: list[str] = []
-    processes: set[Process] = set()
+    lasting: list[Engineer] = []
+    ledger = Ledger(reasons=runtime.reasons)
 
     def remove_others() -> str:
         for each in everybody:
             owned.extend(str(one["id"]) for one in _deployments(api, each.preview))
-            processes.update(_processes(each.preview))
+            lasting.append(_lasting(each, runtime))
+        ledger.before = look(scene.server_home, runtime, lasting, owned)
         remove(api, [each.preview["name"] for each in others])
         status = last.visitor.get("/health").status_code
         expect(status == 200, f"{last.who}'s /health answers {status} since.")
@@ -72,29 +77,32 @@ def prove_removal(checks: Checklist, scene: Scene, cast: Cast) -> None:
         return "the edge answers 404 in their place"
 
     def credentials() -> None:
-        for each in everybody:
+        for each in lasting:
             expect(not demo_data.may_log_in(each.database_url), f"{each.database} lets in.")
             expect(not demo_data.redis_knows(each.redis_url), f"Redis lets {each.who} in.")
 
-    def ended() -> str:
-        left = demo_processes.running(processes).union(
-            *(_processes(each.preview) for each in everybody)
-        )
-        expect(not left, f"Left: {_pids(left)}.")
-        return f"{len(processes)} have ended" if processes else NO_PROC
+    def gone() -> str:
+        ledger.after = look(scene.server_home, runtime, lasting, owned)
+        held = runtime.held([each.preview for each in everybody])
+        left = [name for names in held.values() for name in names]
+        expect(not left, f"Left: {', '.join(left)}.")
+        before = {what: len(ledger.before.get(what, ())) for what in held}
+        seen = ", ".join(f"{count} {what}" for what, count in before.items())
+        return f"{seen} before" if any(before.values()) else NO_PROC
 
     checks.prove("Removing three leaves the fourth as it was", remove_others)
     checks.prove("Their databases and roles are gone from PostgreSQL's catalogue", catalog)
     checks.prove("The fourth and the project are gone from the API", remove_last)
     checks.prove("The URLs are gone", urls)
     checks.prove("PostgreSQL and Redis know none of their users", credentials)
-    checks.prove("No process of theirs runs", ended)
+    checks.prove(runtime.gone_claim, gone)
     checks.prove("No folder of theirs is left", lambda: _folders(scene, owned))
+    return ledger
 
 
 def prove_shutdown(checks: Checklist, scene: Scene) -> None:
     """Stops the server that was started for the demo and looks for what still runs."""
-    home, api = scene.home, scene.api
+    home, api, runtime = scene.home, scene.api, scene.runtime
     pid = address.recorded_pid(home)
     port = address.recorded(home).get("edge_port")
     family = demo_processes.family(pid) if pid else set[Process]()
@@ -110,12 +118,13 @@ def prove_shutdown(checks: Checklist, scene: Scene) -> None:
             raise Unproven(f"Something still listens on port {port}.")
 
     def ended() -> str:
-        left = demo_processes.running(family) | demo_processes.naming(f"{home.path}/")
-        expect(not left, f"Left: {_pids(left)}.")
+        processes = demo_processes.running(family) | demo_processes.naming(f"{home.path}/")
+        left = [*(str(process.pid) for process in processes), *runtime.running()]
+        expect(not left, f"Left: {', '.join(left)}.")
         return f"{len(family)} have ended" if family else NO_PROC
 
     checks.prove("The server that was started for this stops", stop)
-    checks.prove("It leaves no process behind", ended)
+    checks.prove(runtime.ended_claim, ended)
 
 
 def remove(api: Api, names: Collection[str]) -> None:
@@ -147,8 +156,13 @@ def _deployments(api: Api, preview: Preview) -> list[Deployment]:
     return api.get(preview_path(preview["name"], "deployments"))
 
 
-def _processes(preview: Preview) -> set[Process]:
-    return demo_processes.with_variable(f"PREVIEW_URL={preview['url']}")
+def _lasting(engineer: Engineer, runtime: Runtime) -> Engineer:
+    """With credentials that can be tried when the preview is gone."""
+    return replace(
+        engineer,
+        database_url=runtime.lasting(engineer.database_url),
+        redis_url=runtime.lasting(engineer.redis_url),
+    )
 
 
 def _folders(scene: Scene, owned: Collection[str]) -> str:
@@ -164,7 +178,3 @@ def _folders(scene: Scene, owned: Collection[str]) -> str:
     ]
     expect(not left, f"Left: {', '.join(sorted(left))}.")
     return f"{home.runs.name}, {home.checkouts.name}"
-
-
-def _pids(processes: Collection[Process]) -> str:
-    return ", ".join(str(process.pid) for process in processes)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -25,12 +25,18 @@ _LOG_BYTES = 10 * 1024 * 1024
 _LAST_LINES = 12
 
 
-def ensure_server(api: Api, home: Home, tell: Callable[[str], None]) -> bool:
+def ensure_server(
+    api: Api,
+    home: Home,
+    tell: Callable[[str], None],
+    environment: Mapping[str, str] | None = None,
+) -> bool:
     """Makes sure that a server answers; True if it was started for that.
 
     Only a server of the data folder can be started: one that `PREVIEWDROP_URL` names must be
-    there. Of several callers at the same moment one starts it and the others wait. ServerError
-    with the last lines of the server's log if it dies.
+    there. Of several callers at the same moment one starts it and the others wait. `environment`
+    goes before this process's own in a new one. ServerError with the last lines of its log if it
+    dies.
     """
     address = find_address(home)
     if running(api) or (address is not None and not address.local):
@@ -47,7 +53,7 @@ def ensure_server(api: Api, home: Home, tell: Callable[[str], None]) -> bool:
         api.rediscover()
         if running(api):
             return False
-        _start(api, home, tell)
+        _start(api, home, tell, environment or {})
     return True
 
 
@@ -105,7 +111,9 @@ def last_lines(log: Path, since: int, count: int = _LAST_LINES) -> list[str]:
     return [line for line in text.splitlines() if line.strip()][-count:]
 
 
-def _start(api: Api, home: Home, tell: Callable[[str], None]) -> None:
+def _start(
+    api: Api, home: Home, tell: Callable[[str], None], environment: Mapping[str, str]
+) -> None:
     log = home.logs / "server.log"
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
@@ -123,7 +131,7 @@ def _start(api: Api, home: Home, tell: Callable[[str], None]) -> None:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=home.path,
-            env={**os.environ, "PREVIEWDROP_HOME": str(home.path)},
+            env={**os.environ, **environment, "PREVIEWDROP_HOME": str(home.path)},
             start_new_session=True,
         )
     deadline = time.monotonic() + _STARTS_WITHIN

@@ -11,7 +11,9 @@ import httpx2
 import pytest
 
 from previewdrop.cli import demo_check, demo_lanes, launch, run
+from previewdrop.cli.demo_check import Verdict
 from previewdrop.cli.demo_checklist import Check
+from previewdrop.cli.demo_ledger import Ledger
 
 Make = Callable[..., Any]
 PROJECT = {
@@ -35,7 +37,8 @@ def shop(server: Any, make_preview: Make, monkeypatch: pytest.MonkeyPatch, tmp_p
         return False
 
     server.on("GET", "/api/v1/projects", (200, [PROJECT]))
-    server.on("GET", "/api/v1/server", (200, {"home": str(tmp_path / "home")}))
+    facts = {"home": str(tmp_path / "home"), "runtime": "process"}
+    server.on("GET", "/api/v1/server", (200, facts))
     server.on("POST", "/api/v1/projects/shop/previews", wanted)
     monkeypatch.setattr(launch, "ensure_server", runs)
     return server
@@ -89,20 +92,23 @@ def test_a_check_that_fails_is_the_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def prove(*_: object) -> list[Check]:
-        return [Check("Two is two", True, None, 0.1), Check("All is well", passed, None, 0.1)]
+    def prove(*_: object) -> Verdict:
+        checks = [Check("Two is two", True, None, 0.1), Check("All is well", passed, None, 0.1)]
+        return Verdict(checks, Ledger({"routes": ["shop.localhost"]}, {"routes": []}))
 
     monkeypatch.setattr(demo_check, "prove", prove)
     assert run(["demo", "--check", "--json"]) == code
-    checks = json.loads(capsys.readouterr().out)["checks"]
-    assert [check["passed"] for check in checks] == [True, passed]
+    result = json.loads(capsys.readouterr().out)
+    assert [check["passed"] for check in result["checks"]] == [True, passed]
+    assert result["held"] == {"before": {"routes": ["shop.localhost"]}, "after": {"routes": []}}
+    assert result["runtime"] == "process"
 
 
 def test_a_check_has_a_repository_of_its_own(
     shop: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def nothing(*_: object) -> list[Check]:
-        return []
+    def nothing(*_: object) -> Verdict:
+        return Verdict([], Ledger())
 
     monkeypatch.setattr(demo_check, "prove", nothing)
     assert run(["demo", "--check"]) == 0
@@ -126,3 +132,26 @@ def test_a_server_elsewhere_cannot_read_the_repository(
     monkeypatch.setenv("PREVIEWDROP_URL", "https://preview.example.com")
     assert run(["demo"]) == 2
     assert "Unset PREVIEWDROP_URL." in capsys.readouterr().err
+
+
+def test_a_server_of_another_runtime_is_left_alone(
+    shop: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(["demo", "--runtime", "docker"]) == 1
+    said = capsys.readouterr().err
+    assert "puts previews in processes, and the demo is asked for containers." in said
+    assert "`previewdrop shutdown`" in said
+    assert not (tmp_path / "home" / "demo").exists()
+
+
+def test_without_an_engine_no_server_is_started_for_containers(
+    server: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("PREVIEWDROP_DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    assert run(["demo", "--runtime", "docker"]) == 1
+    said = capsys.readouterr().err
+    assert f"No Docker Engine answers at unix://{tmp_path}/docker.sock" in said
+    assert "leave out --runtime docker" in said

@@ -36,11 +36,17 @@ def make_named(make_preview: Make, make_deployment: Make) -> Make:
 
 
 def test_the_heading_tells_the_story() -> None:
-    lines = text(demo_display.heading(load_story()))
+    lines = text(demo_display.heading(load_story(), "process"))
     assert lines[0] == "Four engineers, one staging server"
     assert lines[1] == "  Ali's migration renames users.email to users.contact_email."
     assert lines[4] == "  Your branch touches none of these."
+    assert lines[5].endswith("Here each branch gets its own process,")
     assert all(len(line) <= 100 for line in lines)
+
+
+def test_the_heading_says_what_each_branch_gets() -> None:
+    lines = text(demo_display.heading(load_story(), "docker"))
+    assert lines[5].endswith("Here each branch gets its own container,")
 
 
 @pytest.mark.parametrize(
@@ -136,12 +142,14 @@ def test_what_to_try_next_and_how_to_stop(make_named: Make) -> None:
             ("Chloe", "chloe-cache-keys"),
         )
     }
-    said = "\n".join(text(demo_display.next_steps(cast, "previewdrop", "/home/ca.pem")))
+    more = [("docker ps --all", "their containers")]
+    said = "\n".join(text(demo_display.next_steps(cast, "previewdrop", "/home/ca.pem", more)))
     for command in (
         "https://ali-rename-email.shop.localhost:7443/docs ",
         "previewdrop list ",
         "previewdrop psql ali-rename-email -- -c '\\d users' ",
         "previewdrop logs ben-email-search --follow ",
+        "docker ps --all ",
         "previewdrop up ",
         "previewdrop down --all ",
         "previewdrop shutdown ",

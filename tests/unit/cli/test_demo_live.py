@@ -12,7 +12,8 @@ from rich.console import Console
 
 from previewdrop.cli import demo_data
 from previewdrop.cli.demo_checklist import Checklist
-from previewdrop.cli.demo_live import Engineer, build_cached, environment, prove_live
+from previewdrop.cli.demo_in_processes import InProcesses, build_cached, environment
+from previewdrop.cli.demo_live import Engineer, prove_live
 from previewdrop.cli.demo_visit import Visitor
 from previewdrop.domain.errors import Unavailable
 
@@ -116,6 +117,7 @@ class World:
         """The claims that do not hold, after all were looked at."""
         checks = Checklist(Console(file=io.StringIO()))
         prove_live(checks, self.cast, http_port)
+        InProcesses().prove_apart(checks, self.cast)
         claims = [check.claim for check in checks.checks]
         assert claims == [claim for claim in CLAIMS if http_port or claim != CLAIMS[3]]
         return [check.claim for check in checks.checks if not check.passed]
