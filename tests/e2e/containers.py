@@ -14,6 +14,9 @@ from docker_images import SOCKET, build, left_on_engine
 from e2e.server import Json, Server, served
 from previewdrop.config.home import Home
 from previewdrop.drivers.docker.engine import Engine
+from previewdrop.services.postgres_container import PostgresContainer
+from previewdrop.services.valkey_container import ValkeyContainer
+from previewdrop.store.secrets import SecretBox
 from repositories import fixture
 
 PYTHON = "python:3.12-slim"
@@ -99,6 +102,17 @@ async def told(server: Server, preview: Json, code: str, *arguments: str) -> Any
     """The JSON that a Python program prints last, run beside the app."""
     lines = await command_of(server, preview, "python", "-c", code, *arguments)
     return json.loads(lines[-1])
+
+
+def admin_url(server: Server, service: str) -> str:
+    """The administrator's URL of the containers' `db` or `cache`."""
+    box = SecretBox.open(server.home.key_file, data_exists=True)
+    folder = server.home.socket(f"docker-{service}")
+    if service == "db":
+        password = box.derive("docker postgres administrator")
+        return PostgresContainer("", folder, password).admin_url.reveal()
+    password = box.derive("docker valkey administrator")
+    return ValkeyContainer("", folder, password, 0).admin_url.reveal()
 
 
 @asynccontextmanager
