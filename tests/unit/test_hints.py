@@ -35,6 +35,23 @@ CASES = [
     ("health", 127, "bwrap: execvp gunicorn: No such file or directory",
      "gunicorn is not installed"),
     ("post-deploy", 1, "x.sh: line 1: jq: command not found\nall went wrong", "no command jq"),
+    ("health", 127, "[FATAL tini (7)] exec serve failed: No such file or directory",
+     "The image has no program serve. Correct CMD or ENTRYPOINT in the Dockerfile"),
+    ("health", 127, "[FATAL tini (7)] exec /venv/bin/x failed: No such file or directory",
+     "The image has no program /venv/bin/x. If it is there, what its first line names is not."),
+    ("health", 127, "[FATAL tini (7)] exec gunicorn failed: No such file or directory",
+     "gunicorn is not installed in the image."),
+    ("release", 127, "[FATAL tini (7)] exec /bin/sh failed: No such file or directory",
+     "The image has no shell"),
+    ("health", 126, "[FATAL tini (7)] exec ./start.sh failed: Permission denied",
+     "`RUN chmod +x ./start.sh`"),
+    ("health", 126, "[FATAL tini (7)] exec ./start.sh failed: Exec format error",
+     "./start.sh has no #!/bin/sh in its first line"),
+    ("post-deploy", 126, "OCI runtime exec failed: exec failed: unable to start container process: "
+     'exec: "/bin/sh": stat /bin/sh: no such file or directory: unknown',
+     "The image has no shell, and commands need /bin/sh."),
+    ("health", 2, "Error: Invalid value for '--port': '$PORT' is not a valid integer.",
+     "CMD as a list replaces no variables."),
     ("post-deploy", 127, "/usr/bin/env: ‘bash\\r’: No such file or directory", "Windows line ends"),
     ("post-deploy", 127, "x.sh: line 2: $'ls\\r': command not found", "Windows line ends"),
     ("post-deploy", 127, "bash: bin/preview-entrypoint.sh: No such file or directory",
@@ -213,7 +230,7 @@ def test_an_image_is_called_an_image():
     said = hint("post-deploy", exit_code=127, lines=log, context=Context(image=True))
     assert said == (
         "The image has no curl. PreviewDrop already checks /health; drop the line, "
-        "or install curl in the Dockerfile."
+        "or install curl in the Dockerfile: `RUN apt-get update && apt-get install -y curl`."
     )
 
 
@@ -226,6 +243,14 @@ class TestListening:
         said = self.said("127.0.0.1:8000", lines=("INFO: Uvicorn running on http://0.0.0.0:8000",))
         assert said.startswith("The app listens on 127.0.0.1:8000, not on port 20017.")
         assert "$PORT" in said
+
+    def test_on_another_port_of_a_container(self):
+        said = self.said("0.0.0.0:8000", image=True)
+        assert said == (
+            "The app listens on 0.0.0.0:8000, not on port 20017. "
+            "Start it with --port $PORT, or set `port = 8000` in previewdrop.toml."
+        )
+        assert self.said("127.0.0.1:8000", image=True).endswith("--host 0.0.0.0 --port $PORT.")
 
     def test_on_loopback_only_matters_in_an_image(self):
         assert "--host 0.0.0.0" in self.said("127.0.0.1:20017", image=True)

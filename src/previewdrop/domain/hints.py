@@ -86,7 +86,7 @@ def _elsewhere(context: Context) -> str | None:
     if context.port not in [port for _, port in places]:
         return (
             f"The app listens on {', '.join(context.listening)}, not on port {context.port}. "
-            "Start it with --port $PORT, or read PORT from the environment."
+            f"{_move(places, context)}"
         )
     hosts = {host for host, port in places if port == context.port}
     if context.image and hosts <= _LOOPBACK:
@@ -100,6 +100,16 @@ def _elsewhere(context: Context) -> str | None:
             "Start it with --host 0.0.0.0 or --host 127.0.0.1."
         )
     return None
+
+
+def _move(places: Sequence[tuple[str, int | None]], context: Context) -> str:
+    """How the app comes to listen on its port, or its port to where the app listens."""
+    if not context.image:
+        return "Start it with --port $PORT, or read PORT from the environment."
+    open_ports = [port for host, port in places if host not in _LOOPBACK]
+    if not open_ports:
+        return "Start it with --host 0.0.0.0 --port $PORT."
+    return f"Start it with --port $PORT, or set `port = {open_ports[0]}` in previewdrop.toml."
 
 
 def _health(exit_code: int | None, status: int | None, context: Context) -> str | None:

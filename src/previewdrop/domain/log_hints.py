@@ -77,15 +77,34 @@ _SETTINGS = r"(?i)validation errors? for \w*(?:settings|config|env)\w*"
 def _not_found(match: re.Match[str], _at: int, log: Log) -> str | None:
     name = next(filter(None, match.groups()), "").strip("'\"`‘’")
     if name in ("curl", "wget"):
+        how = f": `RUN apt-get update && apt-get install -y {name}`" if log.image else ""
         return (
             f"{'The image' if log.image else 'The preview'} has no {name}. PreviewDrop already "
-            f"checks {log.health}; drop the line, or install {name} {log.install}."
+            f"checks {log.health}; drop the line, or install {name} {log.install}{how}."
         )
     if name in _PYTHON_TOOLS:
         return f"{name} is not installed. Add it to the dependencies of the repository."
     if name:
         return f"There is no command {name} here. Drop the line, or install {name} {log.install}."
     return None
+
+
+def _no_program(match: re.Match[str], _at: int, _log: Log) -> str:
+    """What the init process of a container says when it cannot start what the image names."""
+    name, why = match.groups()
+    if why == "Permission denied":
+        return f"{name} is not executable. Make it so in the Dockerfile: `RUN chmod +x {name}`."
+    if why == "Exec format error":
+        return f"{name} has no #!/bin/sh in its first line, or is made for another processor."
+    if name == "/bin/sh":
+        return _NO_SHELL
+    if name in _PYTHON_TOOLS:
+        return f"{name} is not installed in the image. Add it to what the Dockerfile installs."
+    interpreter = " If it is there, what its first line names is not." if "/" in name else ""
+    return (
+        f"The image has no program {name}.{interpreter} "
+        "Correct CMD or ENTRYPOINT in the Dockerfile, or install it there."
+    )
 
 
 def _no_file(match: re.Match[str], _at: int, log: Log) -> str | None:
@@ -222,6 +241,10 @@ _CHANNEL = (
     "Channels are shared by all of a Redis server, so a preview may use only those "
     "that begin with its own user's name: $PREVIEW_REDIS_USER, then a colon."
 )
+_NO_SHELL = (
+    "The image has no shell, and commands need /bin/sh. Use a base image that has one, "
+    "or drop release, post_deploy and [processes]."
+)
 _SET_APP = 'Set `app = "module:variable"` in previewdrop.toml to where the FastAPI object is.'
 _EXTENSION = 'Add it to the list: `extensions = ["{0}"]` under [database] in previewdrop.toml.'
 _MIGRATE = 'Do the migrations run? `release = "alembic upgrade head"` in previewdrop.toml does it.'
@@ -245,6 +268,11 @@ RULES: tuple[Rule, ...] = (
     Rule(r"(?:ba)?sh\\r|\^M: bad interpreter|\\r': command not found",
          "The script has Windows line ends. Save it with LF; "
          "`*.sh text eol=lf` in .gitattributes keeps it so."),
+    Rule(r"^\[FATAL tini \(\d+\)\] exec (.+) failed: (.+)", _no_program),
+    Rule(r"^OCI runtime exec failed: .*/bin/sh.*(?:no such file|not found)", _NO_SHELL),
+    Rule(r"Invalid value for '--port': '\$\{?PORT",
+         "CMD as a list replaces no variables. Write it without the brackets: "
+         "`CMD exec uvicorn … --host 0.0.0.0 --port $PORT`."),
     Rule(r"\b(curl|wget): (?:command )?not found", _not_found),
     Rule(_NOT_FOUND, lambda match, at, log: _not_found(match, at, log)
          if log.exit_code == 127 else None),
