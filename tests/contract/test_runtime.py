@@ -19,6 +19,7 @@ import pytest
 from docker_images import SOCKET, left_on_engine, uvicorn_image
 from previewdrop.config.home import Home
 from previewdrop.domain.app import AppFacts, AppObject, Dependencies, Lock
+from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.naming import names_for
 from previewdrop.domain.spec import Limits, Process, RunSpec
 from previewdrop.drivers.base import BuildSpec, Handle, ProcessState, Runtime
@@ -461,3 +462,11 @@ def sleeping(seconds: str) -> bool:
         except OSError:
             continue
     return False
+
+
+async def test_a_program_that_an_image_lacks_is_named(tmp_path: Path) -> None:
+    async with containers(tmp_path) as stage:
+        spec = stage.spec(web=Process("web", ("sleep", "1000")))
+        stage.handles.append(await stage.runtime.ensure(spec))
+        with pytest.raises(StageFailed, match="The image has no program no-such-program"):
+            await stage.runtime.run(spec, Process("x", ("no-such-program",)), print, 30)

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable
 
+from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.spec import Process, RunSpec
 from previewdrop.drivers import marks
 from previewdrop.drivers.base import LogLine
@@ -17,7 +18,10 @@ from previewdrop.drivers.docker.engine import Engine, Refused
 from previewdrop.drivers.docker.frames import payloads
 from previewdrop.drivers.output import Lines
 
-_NOT_STARTED = frozenset({126, 127})
+_NOT_STARTED = b"OCI runtime exec failed: "
+"""What the Engine prints in place of a command that it could not start."""
+
+_ENDED_WITHIN = 20.0
 
 
 class Executions:
@@ -43,6 +47,8 @@ class Executions:
             start = {"Detach": False, "Tty": False}
             async with self._engine.stream("POST", f"{place}/start", start) as answer:
                 async for payload in payloads(answer.aiter_raw()):
+                    if payload.startswith(_NOT_STARTED):
+                        raise start_failure(Refused(400, payload.decode(errors="replace").strip()))
                     lines.feed(payload)
             ended: Json = await self._engine.get(f"{place}/json")
             return int(ended["ExitCode"])
@@ -78,10 +84,17 @@ class Executions:
 
 
 async def _end(mark: str) -> None:
-    """Kills every process that carries the mark and returns when none is left."""
-    while left := await asyncio.to_thread(marks.marked, mark):
-        marks.kill(left)
-        await asyncio.gather(*(marks.gone(pid) for pid in left))
+    """Kills every process that carries the mark and returns when none is left.
+
+    Unavailable when they make others faster than they are killed.
+    """
+    try:
+        async with asyncio.timeout(_ENDED_WITHIN):
+            while left := await asyncio.to_thread(marks.marked, mark):
+                marks.kill(left)
+                await asyncio.gather(*(marks.gone(pid) for pid in left))
+    except TimeoutError as error:
+        raise Unavailable("A command's processes cannot be ended.") from error
 
 
 async def logged(
