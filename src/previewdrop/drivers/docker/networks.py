@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from ipaddress import IPv4Network
@@ -15,6 +16,8 @@ from previewdrop.drivers.docker import commands, labels
 from previewdrop.drivers.docker.commands import Json
 from previewdrop.drivers.docker.engine import Engine, Refused
 from previewdrop.drivers.docker.subnets import Subnet, first_free, routed, subnet_of
+
+log = logging.getLogger(__name__)
 
 Companions = Callable[[], Awaitable[Mapping[str, str]]]
 """Makes sure that the services run, and tells the container of each alias: `{"db": "…"}`."""
@@ -56,7 +59,10 @@ class Networks:
         return subnet
 
     async def mend(self) -> None:
-        """Connects the services again to all networks: they may have been made anew."""
+        """Connects the services again to all networks: they may have been made anew.
+
+        A network in which that cannot be is its own preview's trouble alone.
+        """
         companions = await self._companions()
         networks = await self._ours()
         for alias, one in companions.items():
@@ -65,7 +71,10 @@ class Networks:
             for network in networks:
                 if network["Name"] not in connected:
                     subnet = _subnet(self._pool, network)
-                    await self._connect(network["Name"], one, alias, subnet)
+                    try:
+                        await self._connect(network["Name"], one, alias, subnet)
+                    except Refused as error:
+                        log.warning("no %s in %s: %s", alias, network["Name"], error.reason)
 
     async def remove(self, name: str) -> None:
         """The network goes with everything that is connected to it; removing nothing succeeds."""
