@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +15,7 @@ from docker_images import SOCKET, build, left_on_engine
 from e2e.server import Json, Server, served
 from previewdrop.config.home import Home
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.services.postgres_container import PostgresContainer
-from previewdrop.services.valkey_container import ValkeyContainer
+from previewdrop.services.containers import ContainerServices
 from previewdrop.store.secrets import SecretBox
 from repositories import fixture
 
@@ -107,12 +107,19 @@ async def told(server: Server, preview: Json, code: str, *arguments: str) -> Any
 def admin_url(server: Server, service: str) -> str:
     """The administrator's URL of the containers' `db` or `cache`."""
     box = SecretBox.open(server.home.key_file, data_exists=True)
-    folder = server.home.socket(f"docker-{service}")
-    if service == "db":
-        password = box.derive("docker postgres administrator")
-        return PostgresContainer("", folder, password).admin_url.reveal()
-    password = box.derive("docker valkey administrator")
-    return ValkeyContainer("", folder, password, 0).admin_url.reveal()
+    services = ContainerServices(
+        Engine(SOCKET),
+        server.home,
+        server.home.installation,
+        box.derive,
+        postgres_image="any",
+        redis_image="any",
+        redis_databases=2,
+        pool=IPv4Network("10.213.0.0/16"),
+    )
+    found = services.database if service == "db" else services.cache
+    assert found is not None
+    return found.admin_url.reveal()
 
 
 @asynccontextmanager
