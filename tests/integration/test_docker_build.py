@@ -41,6 +41,7 @@ COPY --from=all /tiny /
 """
 """A shell and a few programs in 4 MB, so that images can be looked through quickly."""
 
+TLS = b"\x16"
 Files = Mapping[str, str]
 
 
@@ -191,7 +192,7 @@ async def test_a_cache_mount_outlives_the_build(engine: Engine, order: Order) ->
     mount = f"RUN --mount=type=cache,target=/c,id={unique()}"
     await run(engine, order, dockerfile(f"{mount} echo kept > /c/file"))
     log = Lines()
-    await run(engine, order, dockerfile(f"{mount} cat /c/file"), log)
+    await run(engine, order, dockerfile(f"{mount} cat /c/file; echo {unique()}"), log)
     assert log.has("kept")
 
 
@@ -366,7 +367,8 @@ async def registry(status: str, login: str = "") -> AsyncIterator[tuple[str, lis
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+            while (first := await reader.readexactly(1)) != TLS:
+                head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
                 fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
                 given = fields.get("Authorization", "")
                 came.append(given)
@@ -375,6 +377,7 @@ async def registry(status: str, login: str = "") -> AsyncIterator[tuple[str, lis
                     line, more = "401 Unauthorized", 'WWW-Authenticate: Basic realm="test"\r\n'
                 writer.write(f"HTTP/1.1 {line}\r\n{more}Content-Length: 0\r\n\r\n".encode())
                 await writer.drain()
+            writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")  # So newer Engines try without TLS.
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
