@@ -12,7 +12,7 @@ from docker_images import SOCKET
 from previewdrop.config.home import Home
 from previewdrop.domain.secret import Secret
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.drivers.docker.frames import payloads
+from previewdrop.drivers.docker.frames import framed
 from previewdrop.services.containers import ContainerServices
 
 POSTGRES, VALKEY = "postgres:18", "valkey/valkey:9.1"
@@ -62,7 +62,7 @@ async def execute(engine: Engine, container: str, argv: Sequence[str], user: str
     made = await engine.post(f"/containers/{container}/exec", body)
     place = f"/exec/{made['Id']}"
     async with engine.stream("POST", f"{place}/start", {"Detach": False}) as answer:
-        output = b"".join([each async for each in payloads(answer.aiter_bytes())])
+        output = b"".join([each async for _, each in framed(answer.aiter_bytes())])
     return (await engine.get(f"{place}/json"))["ExitCode"], output.decode()
 
 
@@ -84,7 +84,7 @@ async def run_beside(
         code = (await engine.post(f"{place}/wait"))["StatusCode"]
         query = {"stdout": True, "stderr": True}
         async with engine.stream("GET", f"{place}/logs", query=query) as answer:
-            output = b"".join([each async for each in payloads(answer.aiter_bytes())])
+            output = b"".join([each async for _, each in framed(answer.aiter_bytes())])
     finally:
         await engine.delete(place, {"force": True, "v": True})
     return code, output.decode()

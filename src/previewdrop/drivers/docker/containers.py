@@ -172,7 +172,7 @@ def start_failure(error: Refused) -> PreviewDropError:
         program = reason.partition('exec: "')[2].partition('"')[0]
         return StageFailed(
             f"The image has no program {program or 'of its CMD'}.",
-            "Install it in the Dockerfile, or correct the command.",
+            "Correct CMD or ENTRYPOINT in the Dockerfile, or install the program there.",
         )
     if "permission denied" in reason:
         return StageFailed(

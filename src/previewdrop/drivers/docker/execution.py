@@ -15,7 +15,7 @@ from previewdrop.drivers.docker import commands, labels
 from previewdrop.drivers.docker.commands import Json, Place, Walls
 from previewdrop.drivers.docker.containers import Containers, start_failure
 from previewdrop.drivers.docker.engine import Engine, Refused
-from previewdrop.drivers.docker.frames import payloads
+from previewdrop.drivers.docker.frames import Output, framed
 from previewdrop.drivers.output import Lines
 
 _NOT_STARTED = b"OCI runtime exec failed: "
@@ -37,7 +37,7 @@ class Executions:
         self._containers = containers
         self._root = os.geteuid() == 0
 
-    async def inside(self, container: str, spec: RunSpec, command: Process, lines: Lines) -> int:
+    async def inside(self, container: str, spec: RunSpec, command: Process, output: Output) -> int:
         """Runs the command in the app's container; its exit code."""
         mark = f"{commands.mark_of(spec, labels.COMMAND)}-{secrets.token_hex(4)}"
         body = commands.execution(command, mark)
@@ -46,10 +46,10 @@ class Executions:
         try:
             start = {"Detach": False, "Tty": False}
             async with self._engine.stream("POST", f"{place}/start", start) as answer:
-                async for payload in payloads(answer.aiter_raw()):
+                async for stream, payload in framed(answer.aiter_raw()):
                     if payload.startswith(_NOT_STARTED):
                         raise start_failure(Refused(400, payload.decode(errors="replace").strip()))
-                    lines.feed(payload)
+                    output.feed(stream, payload)
             ended: Json = await self._engine.get(f"{place}/json")
             return int(ended["ExitCode"])
         except Refused as error:
@@ -58,7 +58,7 @@ class Executions:
             await asyncio.shield(_end(mark))
 
     async def apart(
-        self, spec: RunSpec, command: Process, place: Place, walls: Walls, lines: Lines
+        self, spec: RunSpec, command: Process, place: Place, walls: Walls, output: Output
     ) -> int:
         """Runs the command in a container of its own, which is gone afterwards."""
         body = commands.container(spec, command, labels.COMMAND, place, walls)
@@ -70,8 +70,8 @@ class Executions:
                 "POST", f"/containers/{name}/attach", query=query
             ) as out:
                 await self._containers.start(name)
-                async for payload in payloads(out.aiter_raw()):
-                    lines.feed(payload)
+                async for stream, payload in framed(out.aiter_raw()):
+                    output.feed(stream, payload)
             ended = await self._containers.end(name)
             return int(ended["State"]["ExitCode"]) if ended else 137
         finally:
@@ -98,12 +98,12 @@ async def _end(mark: str) -> None:
 
 
 async def logged(
-    work: Callable[[Lines], Awaitable[int]], log: LogLine, limit: int, timeout: float
+    work: Callable[[Output], Awaitable[int]], log: LogLine, limit: int, timeout: float
 ) -> int:
     """The exit code of `work`, whose output goes to `log`; TimeoutError after `timeout` seconds."""
-    lines = Lines(log, limit)
+    output = Output(Lines(log, limit))
     try:
         async with asyncio.timeout(timeout):
-            return await work(lines)
+            return await work(output)
     finally:
-        lines.close()
+        output.close()

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import AsyncIterator, Mapping
 
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.drivers.docker.frames import payloads
+from previewdrop.drivers.docker.frames import framed
 from previewdrop.drivers.output import LONGEST_LINE, plain
 
 
@@ -62,7 +62,7 @@ class Logs:
         query = {"stdout": True, "stderr": True, "timestamps": True, "follow": follow}
         path = f"/containers/{container}/logs"
         async with self._engine.stream("GET", path, query=query) as answer:
-            async for payload in payloads(answer.aiter_raw()):
+            async for _, payload in framed(answer.aiter_raw()):
                 for raw in payload.splitlines():
                     moment, _, line = raw.partition(b" ")
                     yield moment.decode(errors="replace"), plain(line)[:LONGEST_LINE]

@@ -143,7 +143,7 @@ class DockerRuntime:
         if runs and self._executions.may_end_what_runs:
             inside = self._executions.inside
             return await execution.logged(
-                lambda lines: inside(name, spec, command, lines), log, limit, timeout
+                lambda output: inside(name, spec, command, output), log, limit, timeout
             )
         self._commands[spec.names.full] += 1
         try:
@@ -152,7 +152,7 @@ class DockerRuntime:
             place = Place(self.networks.name(spec.names), subnet, beside=name if runs else None)
             walls, apart = self._walls(spec), self._executions.apart
             return await execution.logged(
-                lambda lines: apart(spec, command, place, walls, lines), log, limit, timeout
+                lambda output: apart(spec, command, place, walls, output), log, limit, timeout
             )
         finally:
             self._commands[spec.names.full] -= 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from previewdrop.drivers.docker import labels
 from previewdrop.drivers.docker.engine import Engine, Refused
-from previewdrop.drivers.docker.frames import payloads
+from previewdrop.drivers.docker.frames import framed
 
 Inspected = Mapping[str, Any]
 """The Engine's `GET /containers/{id}/json`."""
@@ -57,7 +57,7 @@ class StandingContainer:
         query = {"stdout": True, "stderr": True, "tail": lines}
         path = f"/containers/{self.name}/logs"
         async with self._engine.stream("GET", path, query=query) as answer:
-            output = b"".join([each async for each in payloads(answer.aiter_bytes())])
+            output = b"".join([each async for _, each in framed(answer.aiter_bytes())])
         return output.decode(errors="replace").strip().splitlines()[-lines:]
 
 
