@@ -149,22 +149,26 @@ class _Run:
             async with answering as answer:
                 async for line in answer.aiter_lines():
                     if line:
-                        self._hear(json.loads(line))
+                        self._hear(line)
 
     async def _upload(self, context: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         async for chunk in context:
             yield chunk
         self._uploaded = True
 
-    def _hear(self, said: dict[str, Any]) -> None:
-        kind, aux = said.get("id"), said.get("aux")
+    def _hear(self, line: str) -> None:
+        try:
+            said: dict[str, Any] = json.loads(line)
+            record = base64.b64decode(said["aux"]) if said.get("id") == _TRACE else b""
+            told = list(self.progress.feed(record))
+        except (ValueError, TypeError) as error:
+            raise Unavailable(f"The Docker Engine sent what is no record: {error}.") from error
+        for each in told:
+            self._log(self._redact(each))
         if "error" in said:
             self._error = str(said["error"])
-        elif kind == _TRACE:
-            for line in self.progress.feed(base64.b64decode(str(aux))):
-                self._log(self._redact(line))
-        elif kind == _IMAGE and aux:
-            self._image = str(aux["ID"])
+        elif said.get("id") == _IMAGE:
+            self._image = str(said["aux"]["ID"])
 
     async def _stop(self, reading: asyncio.Task[None]) -> None:
         """Stops the build; the Engine ends its answer when the last step is gone.
