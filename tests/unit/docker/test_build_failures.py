@@ -134,6 +134,21 @@ def test_a_step_whose_child_was_killed_for_memory() -> None:
     assert "killed for memory" in explain(Told(error, failure)).message
 
 
+@pytest.mark.parametrize(
+    ("printed", "says"),
+    [
+        (("ERROR: No matching distribution found for x", "[notice] A new pip"), "No matching"),
+        (("E: Unable to locate package libfoo",), "Unable to locate package libfoo"),
+        (("fatal: not a git repository.", ""), "not a git repository"),
+        (("  ModuleNotFoundError: No module named 'x'",), "No module named 'x'"),
+    ],
+)
+def test_the_last_error_that_a_step_printed_is_told(printed: tuple[str, ...], says: str) -> None:
+    error = "executor failed running [/bin/sh -c make]: exit code: 1"
+    message = explain(Told(error, Failure("[2/2] RUN make", error, printed))).message
+    assert message.startswith(f"RUN make ended with exit code 1: {says}")
+
+
 def test_an_engine_that_tells_of_memory_itself() -> None:
     """https://github.com/moby/buildkit, executor/runcexecutor: ENOMEM where groups are of v2."""
     error = 'process "make" did not complete successfully: exit code: 2: cannot allocate memory'

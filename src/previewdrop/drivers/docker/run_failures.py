@@ -10,6 +10,8 @@ _KILLED = 137
 _NOT_FOUND = 127
 _OOM = re.compile(r"(?m)^Killed$|Killed signal terminated program")
 _NO_PROGRAM = re.compile(r'runc run failed: .*exec: "([^"]+)": .*(?:not found|no such)')
+_ERROR = re.compile(r"(?mi)^\W*(?:[\w.]*error|fatal|e): (?P<why>.+)$")
+_LONGEST = 200
 _LOG = "The build log has all that it printed."
 
 
@@ -55,4 +57,6 @@ def _sentence(step: str, printed: str, code: int, killed: bool) -> tuple[str, st
             f"{step} calls what is not there: {said[0]}.",
             "Install it in an earlier step, or use a base image that has it.",
         )
-    return f"{step} ended with exit code {code}.", _LOG
+    why = [match["why"].rstrip(".") for match in _ERROR.finditer(printed)]
+    said = f": {why[-1][:_LONGEST]}" if why else ""
+    return f"{step} ended with exit code {code}{said}.", _LOG
