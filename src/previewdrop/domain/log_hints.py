@@ -269,7 +269,6 @@ RULES: tuple[Rule, ...] = (
          "The script has Windows line ends. Save it with LF; "
          "`*.sh text eol=lf` in .gitattributes keeps it so."),
     Rule(r"^\[FATAL tini \(\d+\)\] exec (.+) failed: (.+)", _no_program),
-    Rule(r"^OCI runtime exec failed: .*/bin/sh.*(?:no such file|not found)", _NO_SHELL),
     Rule(r"Invalid value for '--port': '\$\{?PORT",
          "CMD as a list replaces no variables. Write it without the brackets: "
          "`CMD exec uvicorn … --host 0.0.0.0 --port $PORT`."),
