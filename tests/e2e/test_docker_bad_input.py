@@ -117,6 +117,14 @@ CASES = {
         settings='release = "echo ready"\n',
         exit_code=127,
     ),
+    "curl-missing": Case(
+        "post-deploy",
+        "`bash bin/preview-entrypoint.sh` ended with 127",
+        "^The image has no curl.*drop the line, or install curl in the Dockerfile: `RUN apt-get ",
+        files={"bin/preview-entrypoint.sh": "#!/bin/bash\ncurl -sf localhost:$PORT/health\n"},
+        log="line 2: curl: command not found",
+        exit_code=127,
+    ),
     "no-program": Case(
         "health",
         "the app ended with exit code 127 before /health answered 200",

@@ -12,6 +12,7 @@ NAMES = sorted(path.name for path in APPS.iterdir() if path.is_dir())
 OWN_DEPENDENCIES = OVER_SHOP | {
     "gunicorn_command",
     "malformed_requirements",
+    "mission",
     "not_fastapi",
     "unsatisfiable_requirements",
 }
