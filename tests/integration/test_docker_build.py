@@ -41,6 +41,7 @@ COPY --from=all /tiny /
 """
 """A shell and a few programs in 4 MB, so that images can be looked through quickly."""
 
+LABEL = "previewdrop.tests.build"
 TLS = b"\x16"
 Files = Mapping[str, str]
 
@@ -62,8 +63,8 @@ async def engine() -> AsyncGenerator[Engine]:
 async def order(engine: Engine) -> AsyncGenerator[Order]:
     """An order whose images are gone after the test."""
     name = f"previewdrop-tests/build-{uuid4().hex[:9]}"
-    yield Order((f"{name}:1",), timeout=60)
-    found = await engine.get("/images/json", {"filters": {"reference": [name]}})
+    yield Order((f"{name}:1",), labels={LABEL: name}, timeout=60)
+    found = await engine.get("/images/json", {"filters": {"label": [f"{LABEL}={name}"]}})
     for image in found:
         await engine.delete(f"/images/{image['Id']}", {"force": True})
 
@@ -178,12 +179,12 @@ async def test_a_stage_with_arguments_and_labels(engine: Engine, order: Order) -
         dockerfile="docker/app.Dockerfile",
         target="wanted",
         args={"WHO": "you & me"},
-        labels={"previewdrop.key": "k=1"},
+        labels={**order.labels, "previewdrop.key": "k=1"},
     )
     await run(engine, asked, files, log)
     image = await inspected(engine, order.tags[0])
     assert image is not None
-    assert image["Config"]["Labels"] == {"previewdrop.key": "k=1"}
+    assert image["Config"]["Labels"] == asked.labels
     assert "WHO=you & me" in image["Config"]["Env"]
     assert not any("exit 9" in line for line in log)
 
