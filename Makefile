@@ -28,6 +28,7 @@ lint: .venv/ready  ## format, style, types, and which way imports point
 
 bench: .venv/ready  ## PreviewDrop against the bare tools, as JSON, a table and a picture
 	@$(UV) sync --frozen --quiet --group bench
+	@benchmarks/tools.sh
 	@$(RUN) python -m benchmarks
 
 clean:

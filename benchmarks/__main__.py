@@ -9,38 +9,66 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measure, report
+from benchmarks import docker_engine, docker_measure, docker_report, measure, report
 
 RESULTS = Path(__file__).parent / "results"
-MEASUREMENTS = ("command_line", "server_start", "push_to_live", "ten_at_once")
+PROCESS: dict[str, Callable[[Path, measure.Tell], measure.Result]] = {
+    "command_line": measure.command_line,
+    "server_start": measure.server_start,
+    "push_to_live": measure.push_to_live,
+    "ten_at_once": measure.ten_at_once,
+}
+DOCKER: dict[str, Callable[[Path, measure.Tell], measure.Result]] = {
+    "docker_push_to_live": docker_measure.push_to_live,
+    "docker_compose": docker_measure.compose,
+    "docker_ten_at_once": docker_measure.ten_at_once,
+    "docker_requests": docker_measure.requests,
+}
 
 
 def main() -> None:
     """Measures, prints the table, and writes `benchmarks/results/latest.*`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("only", nargs="*", choices=[[], *MEASUREMENTS], help="else: all")
-    chosen = parser.parse_args().only or MEASUREMENTS
+    parser.add_argument("only", nargs="*", choices=[[], *PROCESS, *DOCKER], help="else: all")
+    parser.add_argument("--keep", action="store_true", help="the other results stay as they are")
+    arguments = parser.parse_args()
+    docker = docker_engine.Engine().answers() and docker_engine.client() is not None
+    chosen = arguments.only or [*PROCESS, *(DOCKER if docker else ())]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    results: dict[str, Any] = {"machine": f"{platform.platform()}, {os.cpu_count()} cores"}
+    latest = RESULTS / "latest.json"
+    results: dict[str, Any] = json.loads(latest.read_text()) if arguments.keep else {}
+    results["machine"] = f"{platform.platform()}, {os.cpu_count()} cores"
+    results |= _measured(chosen)
+    if not results.keys() >= PROCESS.keys():
+        print(json.dumps(results, indent=2))
+        return
+    RESULTS.mkdir(exist_ok=True)
+    latest.write_text(json.dumps(results, indent=2) + "\n")
+    text = report.table(results)
+    if results.keys() >= DOCKER.keys():
+        text += "\n" + docker_report.table(results)
+    (RESULTS / "latest.md").write_text(text)
+    report.picture(results, RESULTS / "latest.png")
+    print(text)
+    if not docker:
+        _tell("docker was not measured: it takes an Engine and a client that builds with BuildKit")
+
+
+def _measured(chosen: list[str]) -> dict[str, Any]:
+    results: dict[str, Any] = {}
     folder = Path(tempfile.mkdtemp(prefix="previewdrop-bench-"))
     try:
         for name in chosen:
             place = folder / name
             place.mkdir()
-            results[name] = getattr(measure, name)(place, _tell)
+            results[name] = {**PROCESS, **DOCKER}[name](place, _tell)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if len(chosen) < len(MEASUREMENTS):
-        print(json.dumps(results, indent=2))
-        return
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_text(json.dumps(results, indent=2) + "\n")
-    (RESULTS / "latest.md").write_text(report.table(results))
-    report.picture(results, RESULTS / "latest.png")
-    print(report.table(results))
+    return results
 
 
 def _tell(what: str) -> None:

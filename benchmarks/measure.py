@@ -33,10 +33,10 @@ def push_to_live(folder: Path, tell: Tell) -> Result:
             theirs = bare.up("cold")["total"]
             with running(folder / f"cold-{number}") as server:
                 server.add_project("shop", repository.path)
-                cold.append((_deploy(server)[0], theirs))
+                cold.append((deploy(server)[0], theirs))
         with running(folder / "warm") as server:
             server.add_project("shop", repository.path)
-            _deploy(server)
+            deploy(server)
             rounds = [
                 _warm_round(repository, server, bare, tell, number) for number in range(WARM_ROUNDS)
             ]
@@ -45,8 +45,8 @@ def push_to_live(folder: Path, tell: Tell) -> Result:
     return {
         "cold": _compared(cold),
         "warm": _compared([(ours, theirs["total"]) for ours, _, theirs in rounds]),
-        "stages": _medians([stages for _, stages, _ in rounds]),
-        "steps": _medians([theirs["steps"] for _, _, theirs in rounds]),
+        "stages": medians([stages for _, stages, _ in rounds]),
+        "steps": medians([theirs["steps"] for _, _, theirs in rounds]),
         "preview_bytes": memory[0] if memory else None,
     }
 
@@ -60,7 +60,7 @@ def ten_at_once(folder: Path, tell: Tell) -> Result:
     tell("one first deployment")
     with running(folder / "one") as server:
         server.add_project("shop", repository.path)
-        one, _ = _deploy(server)
+        one, _ = deploy(server)
     tell(f"{AT_ONCE} first deployments at once")
     with running(folder / "ten") as server:
         server.add_project("shop", repository.path)
@@ -69,7 +69,7 @@ def ten_at_once(folder: Path, tell: Tell) -> Result:
         previews = server.wait(names)
         ten = time.perf_counter() - began
         memory = server.memory_of_previews()
-    built = sum(not _stage(preview, "build")["cached"] for preview in previews.values())
+    built = sum(not stage(preview, "build")["cached"] for preview in previews.values())
     return {
         "one": one,
         "ten": ten,
@@ -103,10 +103,10 @@ def command_line(_: Path, tell: Tell) -> Result:
     }
 
 
-def _deploy(server: Server) -> tuple[float, dict[str, float]]:
+def deploy(server: Server, project: str = "shop") -> tuple[float, dict[str, float]]:
     """Seconds from the push to the answer that it is live, and those of each stage."""
     began = time.perf_counter()
-    name = server.push("shop", "main")
+    name = server.push(project, "main")
     preview = server.wait({name})[name]
     seconds = time.perf_counter() - began
     return seconds, {one["name"]: one["seconds"] for one in preview["deployment"]["stages"]}
@@ -118,7 +118,7 @@ def _warm_round(
     tell(f"warm {number + 1} of {WARM_ROUNDS}")
     repository.change()
     theirs = bare.up("warm")
-    ours, stages = _deploy(server)
+    ours, stages = deploy(server)
     return ours, stages, theirs
 
 
@@ -132,7 +132,7 @@ def _compared(pairs: list[tuple[float, float]]) -> Result:
     }
 
 
-def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
@@ -150,5 +150,5 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def _stage(preview: Result, name: str) -> Result:
+def stage(preview: Result, name: str) -> Result:
     return next(stage for stage in preview["deployment"]["stages"] if stage["name"] == name)

@@ -21,8 +21,9 @@ _PORTS = ("PORT", "EDGE_PORT", "EDGE_HTTP_PORT", "POSTGRES_PORT", "REDIS_PORT")
 class Server:
     """`previewdrop serve` on a data folder, and what it answers."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, runtime: str = "process") -> None:
         self.home = home
+        self._runtime = runtime
         self._process: subprocess.Popen[bytes] | None = None
         self._client: httpx2.Client | None = None
 
@@ -34,8 +35,7 @@ class Server:
         }
         environment |= {f"PREVIEWDROP_{name}": "0" for name in _PORTS}
         environment |= {"PREVIEWDROP_HOME": str(self.home), "PREVIEWDROP_MAX_PREVIEWS": "20"}
-        environment.setdefault("PREVIEWDROP_RUNTIME", "process")
-        environment["PREVIEWDROP_CONCURRENCY"] = "10"
+        environment |= {"PREVIEWDROP_RUNTIME": self._runtime, "PREVIEWDROP_CONCURRENCY": "10"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         began = time.perf_counter()
         with (self.home / "server.out").open("ab") as output:
@@ -84,8 +84,14 @@ class Server:
                 return done
         raise RuntimeError("the stream of events ended")
 
-    def remove(self, name: str) -> None:
-        self.client.delete(f"/api/v1/previews/{name}").raise_for_status()
+    def remove(self, *names: str) -> float:
+        """Removes previews at the same moment; seconds until nothing of them is left."""
+        began = time.perf_counter()
+        for name in names:
+            self.client.delete(f"/api/v1/previews/{name}").raise_for_status()
+        while any(self.client.get(f"/api/v1/previews/{name}").is_success for name in names):
+            time.sleep(0.01)
+        return time.perf_counter() - began
 
     @property
     def client(self) -> httpx2.Client:
@@ -132,9 +138,9 @@ class Server:
 
 
 @contextmanager
-def running(home: Path) -> Generator[Server]:
+def running(home: Path, runtime: str = "process") -> Generator[Server]:
     """A server that is stopped at the end."""
-    server = Server(home)
+    server = Server(home, runtime)
     server.start()
     try:
         yield server
