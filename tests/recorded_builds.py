@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from previewdrop.drivers.docker.progress import Progress
+from previewdrop.drivers.docker.buildkit.progress import Progress
 
 ENGINES = ("20.10", "26.1", "28.5")
 _FOLDER = Path(__file__).parent / "fixtures/docker-build"

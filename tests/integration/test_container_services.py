@@ -20,8 +20,9 @@ from previewdrop.config.home import Home
 from previewdrop.domain.errors import ServerError, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import MIB, CacheSpec, DatabaseSpec
-from previewdrop.drivers.docker import archives, labels
+from previewdrop.drivers.docker import labels
 from previewdrop.drivers.docker.engine import Engine
+from previewdrop.drivers.docker.service import archives
 from previewdrop.drivers.postgres.driver import PostgresDatabase
 from previewdrop.drivers.valkey.driver import ValkeyCache
 from previewdrop.services.containers import ContainerServices

@@ -23,12 +23,12 @@ from docker_images import PYTHON, SOCKET
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import REDACTED, Secret
 from previewdrop.domain.spec import MIB
-from previewdrop.drivers.docker import steps
-from previewdrop.drivers.docker.build import Built, build
-from previewdrop.drivers.docker.build_limits import Bounds
+from previewdrop.drivers.docker.buildkit import steps
+from previewdrop.drivers.docker.buildkit.build import Built, build
+from previewdrop.drivers.docker.buildkit.limits import Bounds
+from previewdrop.drivers.docker.buildkit.logins import Logins
+from previewdrop.drivers.docker.buildkit.order import Order
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.drivers.docker.logins import Logins
-from previewdrop.drivers.docker.order import Order
 
 TINY = "previewdrop-tests/tiny:1"
 TINY_DOCKERFILE = f"""\

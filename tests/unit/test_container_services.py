@@ -11,7 +11,9 @@ import pytest
 from previewdrop.domain.errors import ServerError
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import MIB
-from previewdrop.drivers.docker import archives, labels, pull, service_commands
+from previewdrop.drivers.docker import labels
+from previewdrop.drivers.docker.service import archives, pull
+from previewdrop.drivers.docker.service import commands as service_commands
 from previewdrop.services import postgres_container, valkey_container
 from previewdrop.services.postgres_container import PostgresContainer
 from previewdrop.services.valkey_container import ValkeyContainer

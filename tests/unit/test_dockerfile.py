@@ -21,7 +21,7 @@ from previewdrop.domain.dockerfile_distribution import Distribution
 from previewdrop.domain.dockerfile_install import Install
 from previewdrop.domain.dockerfile_lines import Runner
 from previewdrop.domain.errors import BadName, StageFailed
-from previewdrop.drivers.docker.ignore import Ignore
+from previewdrop.drivers.docker.context.ignore import Ignore
 from previewdrop.source.detect import detect
 from previewdrop.source.detect.dockerfile import instructions, parse_dockerfile
 from previewdrop.source.image import generated

@@ -18,8 +18,8 @@ from previewdrop.domain.errors import BadConfig, PreviewDropError, ServerError
 from previewdrop.domain.spec import DOCKER
 from previewdrop.drivers.attended import AttendedCache, AttendedDatabase
 from previewdrop.drivers.base import Cache, Database
-from previewdrop.drivers.docker.build_limits import Bounds
 from previewdrop.drivers.docker.builder import DockerBuilder, Room
+from previewdrop.drivers.docker.buildkit.limits import Bounds
 from previewdrop.drivers.docker.engine import Engine, socket_of
 from previewdrop.drivers.docker.firewall import Firewall, Opening, nameservers, resolved
 from previewdrop.drivers.docker.host import check

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from previewdrop.domain.errors import ServerError
-from previewdrop.drivers.docker import labels, service_commands
+from previewdrop.drivers.docker import labels
 from previewdrop.drivers.docker.engine import Engine, Refused
-from previewdrop.drivers.docker.pull import present
-from previewdrop.drivers.docker.service_commands import Service
-from previewdrop.drivers.docker.standing import (
+from previewdrop.drivers.docker.service import commands as service_commands
+from previewdrop.drivers.docker.service.commands import Service
+from previewdrop.drivers.docker.service.pull import present
+from previewdrop.drivers.docker.service.standing import (
     Inspected,
     StandingContainer,
     is_as,

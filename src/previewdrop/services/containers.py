@@ -16,8 +16,9 @@ from typing import Any
 from previewdrop.config.home import Home
 from previewdrop.domain.errors import ServerError
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import labels, service_commands
+from previewdrop.drivers.docker import labels
 from previewdrop.drivers.docker.engine import Engine, Refused
+from previewdrop.drivers.docker.service import commands as service_commands
 from previewdrop.drivers.docker.subnets import routed
 from previewdrop.services.container import ServiceContainer
 from previewdrop.services.postgres_container import PostgresContainer

@@ -12,9 +12,10 @@ from psycopg import sql
 
 from previewdrop.domain.errors import ServerError
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import archives, service_commands
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.drivers.docker.service_commands import CONFIG, DATABASE, SOCKETS, Service
+from previewdrop.drivers.docker.service import archives
+from previewdrop.drivers.docker.service import commands as service_commands
+from previewdrop.drivers.docker.service.commands import CONFIG, DATABASE, SOCKETS, Service
 from previewdrop.services.container import LockedOut
 from previewdrop.services.postgres import ADMIN, config_text
 

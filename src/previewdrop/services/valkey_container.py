@@ -13,9 +13,10 @@ from valkey.exceptions import ValkeyError
 
 from previewdrop.domain.errors import ServerError
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import archives, service_commands
 from previewdrop.drivers.docker.engine import Engine, Refused
-from previewdrop.drivers.docker.service_commands import CACHE, CONFIG, SOCKETS, Service
+from previewdrop.drivers.docker.service import archives
+from previewdrop.drivers.docker.service import commands as service_commands
+from previewdrop.drivers.docker.service.commands import CACHE, CONFIG, SOCKETS, Service
 from previewdrop.services.valkey import config_text, default_user, with_default_user
 
 PORT = 6379

@@ -14,12 +14,12 @@ import pytest
 
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import REDACTED, Secret
-from previewdrop.drivers.docker import protobuf, steps
-from previewdrop.drivers.docker.build import Built, build
-from previewdrop.drivers.docker.build_limits import Bounds
+from previewdrop.drivers.docker.buildkit import protobuf, steps
+from previewdrop.drivers.docker.buildkit.build import Built, build
+from previewdrop.drivers.docker.buildkit.limits import Bounds
+from previewdrop.drivers.docker.buildkit.logins import Logins
+from previewdrop.drivers.docker.buildkit.order import Order
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.drivers.docker.logins import Logins
-from previewdrop.drivers.docker.order import Order
 from recorded_builds import answers
 
 ORDER = Order(("app:1", "app:2"))

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import build_limits, steps
-from previewdrop.drivers.docker.build_limits import Bounds, files, killed_for_memory
-from previewdrop.drivers.docker.order import Order, query, tagging
-from previewdrop.drivers.docker.steps import Watch
+from previewdrop.drivers.docker.buildkit import limits as build_limits
+from previewdrop.drivers.docker.buildkit import steps
+from previewdrop.drivers.docker.buildkit.limits import Bounds, files, killed_for_memory
+from previewdrop.drivers.docker.buildkit.order import Order, query, tagging
+from previewdrop.drivers.docker.buildkit.steps import Watch
 
 MARK = IPv6Address("100::1234:5678:9abc:def0")
 OTHER = IPv6Address("100::1")

@@ -6,8 +6,8 @@ import pytest
 
 import recorded_builds
 from previewdrop.domain.errors import PreviewDropError, StageFailed, Unavailable
-from previewdrop.drivers.docker.failures import Told, explain
-from previewdrop.drivers.docker.progress import Failure
+from previewdrop.drivers.docker.buildkit.failures import Told, explain
+from previewdrop.drivers.docker.buildkit.progress import Failure
 from recorded_builds import followed
 
 OLD, NEW = "20.10", "28.5"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from previewdrop.domain.errors import StageFailed
-from previewdrop.drivers.docker import walk
-from previewdrop.drivers.docker.context import Context, survey
+from previewdrop.drivers.docker.context import walk
+from previewdrop.drivers.docker.context.survey import Context, survey
 
 MIB = 1 << 20
 LIMIT = 64 * MIB

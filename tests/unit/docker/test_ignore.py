@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from previewdrop.domain.errors import StageFailed
-from previewdrop.drivers.docker.ignore import Ignore
+from previewdrop.drivers.docker.context.ignore import Ignore
 
 
 @pytest.mark.parametrize(

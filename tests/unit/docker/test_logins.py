@@ -10,8 +10,8 @@ import pytest
 
 from previewdrop.domain.errors import BadConfig
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import logins
-from previewdrop.drivers.docker.logins import Login, Logins, default_path
+from previewdrop.drivers.docker.buildkit import logins
+from previewdrop.drivers.docker.buildkit.logins import Login, Logins, default_path
 
 
 def encoded(login: str) -> dict[str, str]:

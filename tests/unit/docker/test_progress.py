@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import recorded_builds
-from previewdrop.drivers.docker import protobuf
-from previewdrop.drivers.docker.progress import Progress
+from previewdrop.drivers.docker.buildkit import protobuf
+from previewdrop.drivers.docker.buildkit.progress import Progress
 from previewdrop.drivers.output import LONGEST_LINE
 from recorded_builds import ENGINES, followed
 

@@ -17,10 +17,10 @@ from h2.exceptions import ProtocolError
 
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import protobuf, session
+from previewdrop.drivers.docker.buildkit import protobuf, session
+from previewdrop.drivers.docker.buildkit.grpc import Call, Calls, Status
+from previewdrop.drivers.docker.buildkit.logins import Logins
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.drivers.docker.grpc import Call, Calls, Status
-from previewdrop.drivers.docker.logins import Logins
 
 SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 CHECK = "/grpc.health.v1.Health/Check"

@@ -13,10 +13,10 @@ from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import DOCKER, MIB
 from previewdrop.drivers.base import Artifact, BuildSpec, ImageSpec, LogLine
 from previewdrop.drivers.docker import labels
-from previewdrop.drivers.docker.build import Order, build
-from previewdrop.drivers.docker.build_limits import Bounds
+from previewdrop.drivers.docker.buildkit.build import Order, build
+from previewdrop.drivers.docker.buildkit.limits import Bounds
 from previewdrop.drivers.docker.commands import Json
-from previewdrop.drivers.docker.context import Context, survey
+from previewdrop.drivers.docker.context.survey import Context, survey
 from previewdrop.drivers.docker.engine import Engine, Refused
 from previewdrop.drivers.docker.image import exposed_port, image_key, repository
 

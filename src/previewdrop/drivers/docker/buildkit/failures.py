@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from previewdrop.domain.errors import PreviewDropError, StageFailed, Unavailable
-from previewdrop.drivers.docker import image_failures, run_failures
-from previewdrop.drivers.docker.progress import Failure
+from previewdrop.drivers.docker.buildkit import image_failures, run_failures
+from previewdrop.drivers.docker.buildkit.progress import Failure
 
 _WRAPPING = re.compile(
     r"^(?:failed to solve(?: with frontend [\w.]+)?|failed to create LLB definition"

@@ -15,10 +15,10 @@ from h2.exceptions import ProtocolError
 
 from previewdrop.domain.errors import BadConfig, StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import protobuf
+from previewdrop.drivers.docker.buildkit import protobuf
+from previewdrop.drivers.docker.buildkit.grpc import Call, Calls, Status
+from previewdrop.drivers.docker.buildkit.logins import Logins
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.drivers.docker.grpc import Call, Calls, Status
-from previewdrop.drivers.docker.logins import Logins
 
 _CHECK = "/grpc.health.v1.Health/Check"
 _GIVE = "/moby.buildkit.secrets.v1.Secrets/GetSecret"

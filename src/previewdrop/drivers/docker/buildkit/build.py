@@ -18,14 +18,14 @@ from typing import Any
 from previewdrop.domain.errors import PreviewDropError, StageFailed, Unavailable
 from previewdrop.domain.secret import Redactor
 from previewdrop.drivers.base import LogLine
-from previewdrop.drivers.docker import failures, session, steps
-from previewdrop.drivers.docker.build_limits import Bounds
+from previewdrop.drivers.docker.buildkit import failures, session, steps
+from previewdrop.drivers.docker.buildkit.failures import Told
+from previewdrop.drivers.docker.buildkit.limits import Bounds
+from previewdrop.drivers.docker.buildkit.logins import Logins
+from previewdrop.drivers.docker.buildkit.order import Order, query, tagging
+from previewdrop.drivers.docker.buildkit.progress import Failure, Progress
+from previewdrop.drivers.docker.buildkit.steps import Watch
 from previewdrop.drivers.docker.engine import Engine
-from previewdrop.drivers.docker.failures import Told
-from previewdrop.drivers.docker.logins import Logins
-from previewdrop.drivers.docker.order import Order, query, tagging
-from previewdrop.drivers.docker.progress import Failure, Progress
-from previewdrop.drivers.docker.steps import Watch
 
 _TRACE = "moby.buildkit.trace"
 _IMAGE = "moby.image.id"

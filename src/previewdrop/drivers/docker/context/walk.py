@@ -11,9 +11,9 @@ from pathlib import Path
 
 from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.spec import MIB
-from previewdrop.drivers.docker import folder as folders
-from previewdrop.drivers.docker.entries import Entry
-from previewdrop.drivers.docker.ignore import NAME, Ignore, Place
+from previewdrop.drivers.docker.context import folder as folders
+from previewdrop.drivers.docker.context.entries import Entry
+from previewdrop.drivers.docker.context.ignore import NAME, Ignore, Place
 
 MOST_ENTRIES = 250_000
 _LONGEST = 4096

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from previewdrop.domain.spec import MIB
-from previewdrop.drivers.docker.protobuf import Message
+from previewdrop.drivers.docker.buildkit.protobuf import Message
 from previewdrop.drivers.output import LONGEST_LINE, plain
 
 _TAIL = 20

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from previewdrop.domain.spec import MIB
-from previewdrop.drivers.docker.patterns import Members, Token, Wild
+from previewdrop.drivers.docker.context.patterns import Members, Token, Wild
 
 _REMEMBERED = 32 * MIB
 _STEP = 200

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from previewdrop.domain.errors import StageFailed
-from previewdrop.drivers.docker import folder as folders
-from previewdrop.drivers.docker import ignore as ignoring
-from previewdrop.drivers.docker.entries import Entry
-from previewdrop.drivers.docker.tar import packed
-from previewdrop.drivers.docker.walk import Walk
+from previewdrop.drivers.docker.context import folder as folders
+from previewdrop.drivers.docker.context import ignore as ignoring
+from previewdrop.drivers.docker.context.entries import Entry
+from previewdrop.drivers.docker.context.tar import packed
+from previewdrop.drivers.docker.context.walk import Walk
 
 _LARGEST_DOCKERFILE = 1 << 20
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from previewdrop.domain.errors import StageFailed
-from previewdrop.drivers.docker.automaton import Automaton, State
-from previewdrop.drivers.docker.patterns import BadPattern, Token, tokens
+from previewdrop.drivers.docker.context.automaton import Automaton, State
+from previewdrop.drivers.docker.context.patterns import BadPattern, Token, tokens
 
 NAME = ".dockerignore"
 LARGEST = 128 * 1024

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from previewdrop.drivers.docker import build_limits
-from previewdrop.drivers.docker.build_limits import CGROUPS, Bounds
+from previewdrop.drivers.docker.buildkit import limits as build_limits
+from previewdrop.drivers.docker.buildkit.limits import CGROUPS, Bounds
 from previewdrop.drivers.docker.engine import Engine
 
 _NAME = "previewdrop-build"

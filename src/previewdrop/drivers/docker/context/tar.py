@@ -9,9 +9,9 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from previewdrop.drivers.docker import folder as folders
-from previewdrop.drivers.docker.entries import Entry
-from previewdrop.drivers.docker.folder import CHUNK
+from previewdrop.drivers.docker.context import folder as folders
+from previewdrop.drivers.docker.context.entries import Entry
+from previewdrop.drivers.docker.context.folder import CHUNK
 
 _TYPES = {"file": tarfile.REGTYPE, "folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
 _BLOCK = tarfile.BLOCKSIZE

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.docker import steps
-from previewdrop.drivers.docker.build_limits import Bounds
+from previewdrop.drivers.docker.buildkit import steps
+from previewdrop.drivers.docker.buildkit.limits import Bounds
 
 
 @dataclass(frozen=True, slots=True)
