@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from previewdrop.domain.errors import StageFailed
-from previewdrop.domain.secret import Secret
+from previewdrop.domain.secret import Redactor, Secret
 from previewdrop.domain.spec import DOCKER, MIB
 from previewdrop.drivers.base import Artifact, BuildSpec, ImageSpec, LogLine
 from previewdrop.drivers.docker import labels
@@ -66,7 +66,10 @@ class DockerBuilder:
             if found is None:
                 log(f"sending {context.files} files, {_size(context.bytes)}")
                 order = self._order(spec, image, context, tag, key, secrets)
-                built = await build(self._engine, order, _chunks(context.pack()), log)
+                redact = Redactor(_machine(_PROXIES).values())
+                built = await build(
+                    self._engine, order, _chunks(context.pack()), lambda line: log(redact(line))
+                )
                 found = await self._engine.get(f"/images/{built.image}/json")
                 steps = built.executed + built.cached
                 note = f"image {key[:4]} built, {built.executed} of {steps} steps"
