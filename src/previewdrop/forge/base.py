@@ -1,0 +1,119 @@
+"""The code host's contract: what PreviewDrop asks of GitHub, and could ask of others.
+
+Telling is sans-I/O: `verified` and `parsed` work on the bytes of a webhook. Everything else goes
+over the network and may be told twice, so it is idempotent: the second call finds what the first
+has made. Errors: `Unavailable` for what passes by itself (no answer, 5xx, rate limits, with the
+seconds to wait where the host says so), `Refused` for what does not (no such repository, no
+permission), with a sentence for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from previewdrop.domain.secret import Secret
+from previewdrop.forge.events import Delivery, Pull, Repository
+
+
+class Verdict(StrEnum):
+    """How a commit or deployment stands, as a host shows it."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A commit's status: one a `context`, `description` in at most 140 characters."""
+
+    commit: str
+    context: str
+    verdict: Verdict
+    description: str
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A deployment as the host lists it: `name` is the preview's, `ref` the branch it follows.
+
+    `verdict` None tells that it is no more: inactive.
+    """
+
+    name: str
+    ref: str
+    commit: str
+    verdict: Verdict | None
+    description: str
+    url: str | None
+    log_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a list call brought. `mark` is for the next call: with it an unchanged list is free.
+
+    `pulls` is None where the host says that nothing changed since `mark` was given.
+    """
+
+    pulls: tuple[Pull, ...] | None
+    mark: str | None
+
+
+class Forge(Protocol):
+    """One code host, as one set of credentials sees it."""
+
+    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the host itself signed this body. Compares in constant time, parses nothing."""
+        ...
+
+    def parsed(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        """What a verified webhook tells. BadInput with a sentence for a body of a wrong shape."""
+        ...
+
+    async def repositories(self) -> list[Repository]:
+        """All within reach."""
+        ...
+
+    async def open_pulls(self, repository: Repository, mark: str | None = None) -> Page:
+        """Every open pull request."""
+        ...
+
+    async def pull(self, repository: Repository, number: int) -> Pull | None:
+        """A pull request as it is now; None if there is none."""
+        ...
+
+    async def may_write(self, repository: Repository, login: str) -> bool:
+        """Whether somebody may push to the repository."""
+        ...
+
+    async def login(self, repository: Repository) -> tuple[str, Secret]:
+        """User name and password for `git fetch` over HTTPS, good for at least ten minutes."""
+        ...
+
+    async def comment(
+        self, repository: Repository, number: int, mark: str, text: str, known: int | None
+    ) -> int:
+        """The one comment that begins with `mark` says `text`; its id.
+
+        `known` is the id that it had last. One that somebody deleted is made again.
+        """
+        ...
+
+    async def react(self, repository: Repository, comment: int, reaction: str) -> None:
+        """A reaction (`eyes`, `+1`, `confused`) to somebody's comment."""
+        ...
+
+    async def status(self, repository: Repository, status: Status) -> None:
+        """The commit's status of this context is so."""
+        ...
+
+    async def environment(
+        self, repository: Repository, environment: Environment, known: int | None
+    ) -> int:
+        """The deployment of this environment is so; its id. `known` is the one it had last."""
+        ...

@@ -1,0 +1,141 @@
+"""What code hosts tell us, in words that all of them share: facts about now, not instructions.
+
+An event may come late, twice, out of order or not at all. So each carries the whole of what it is
+about, as it was at `seen`, and whoever takes it compares that with what is known already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository on a code host. `id` stays the same when it is renamed or transferred.
+
+    `name` is `owner/name`; `url` is the address for `git clone` over HTTPS, without a login.
+    `installation` is the id of the App's installation that told of it, None for a plain webhook.
+    """
+
+    id: int
+    name: str
+    url: str
+    private: bool = False
+    installation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A pull request as it was at `seen`, the host's own time of its last change.
+
+    `head` is the commit to preview; `fork` tells that it lies in another repository, None that
+    this other one was deleted. `author` is a login, `bot` that it is no person's.
+    """
+
+    number: int
+    title: str
+    open: bool
+    merged: bool
+    draft: bool
+    labels: frozenset[str]
+    author: str
+    bot: bool
+    base: str
+    branch: str
+    head: str
+    fork: bool | None
+    seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PullChanged:
+    """A pull request is now as told, whatever the change was; `action` is the host's word."""
+
+    repository: Repository
+    pull: Pull
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class BranchPushed:
+    """A branch leads to `commit` now, whose message is `message`."""
+
+    repository: Repository
+    branch: str
+    commit: str
+    message: str
+    seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BranchDeleted:
+    """A branch is gone."""
+
+    repository: Repository
+    branch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commented:
+    """Somebody wrote a comment on a pull request. Only new comments are told, no edited ones."""
+
+    repository: Repository
+    number: int
+    comment: int
+    author: str
+    bot: bool
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryMoved:
+    """A repository was renamed or transferred; `repository` has its new name."""
+
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryLeft:
+    """A repository was deleted, or is out of our reach: we may do nothing there any more."""
+
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryJoined:
+    """A repository came within our reach."""
+
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationLeft:
+    """The App was uninstalled or suspended at an account, with all of its repositories."""
+
+    installation: int
+
+
+Event = (
+    PullChanged
+    | BranchPushed
+    | BranchDeleted
+    | Commented
+    | RepositoryMoved
+    | RepositoryLeft
+    | RepositoryJoined
+    | InstallationLeft
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook call: its id, by which a repeated one is known, and what it tells.
+
+    `kind` is the host's name of it, such as `pull_request.opened`. Nothing that concerns us is
+    told by an empty tuple: a ping, or a kind that we do not know.
+    """
+
+    id: str
+    kind: str
+    events: tuple[Event, ...]
