@@ -2,6 +2,9 @@
 
 An event may come late, twice, out of order or not at all. So each carries the whole of what it is
 about, as it was at `seen`, and whoever takes it compares that with what is known already.
+
+Texts hold whatever people typed: markup, control characters, emoji. Only NUL and lone surrogates,
+which no database keeps, have become U+FFFD.
 """
 
 from __future__ import annotations
@@ -90,7 +93,7 @@ class Commented:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryMoved:
-    """A repository was renamed or transferred; `repository` has its new name."""
+    """A repository was renamed, transferred, hidden or published; `repository` is as it is now."""
 
     repository: Repository
 
@@ -110,6 +113,16 @@ class RepositoryJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class InstallationJoined:
+    """The App was installed at an account, or works there again after a suspension.
+
+    A host may tell its repositories beside it, or leave it to us to list them.
+    """
+
+    installation: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstallationLeft:
     """The App was uninstalled or suspended at an account, with all of its repositories."""
 
@@ -124,6 +137,7 @@ Event = (
     | RepositoryMoved
     | RepositoryLeft
     | RepositoryJoined
+    | InstallationJoined
     | InstallationLeft
 )
 
