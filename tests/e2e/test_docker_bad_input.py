@@ -25,6 +25,7 @@ from previewdrop.drivers.docker.context.survey import survey
 from repositories import Files, commit, fixture, git, make_repository
 
 CONFIG = "previewdrop.toml"
+SCRIPT = "bin/preview-entrypoint.sh"
 ALONE = '[database]\nisolation = "none"\n[cache]\nenabled = false\n'
 """Settings of previews whose data services nobody looks at."""
 MIB = 1024 * 1024
@@ -114,10 +115,25 @@ CASES = {
     ),
     "curl-missing": Case(
         "post-deploy",
-        "`bash bin/preview-entrypoint.sh` ended with 127",
+        f"`bash {SCRIPT}` ended with 127",
         "^The image has no curl.*drop the line, or install curl in the Dockerfile: `RUN apt-get ",
-        files={"bin/preview-entrypoint.sh": "#!/bin/bash\ncurl -sf localhost:$PORT/health\n"},
+        files={SCRIPT: "#!/bin/bash\ncurl -sf localhost:$PORT/health\n"},
         log="line 2: curl: command not found",
+        exit_code=127,
+    ),
+    "script-left-out": Case(
+        "post-deploy",
+        f"`bash {SCRIPT}` ended with 127",
+        f"^The image has no {SCRIPT} where commands run, in its WORKDIR.*dockerignore",
+        files={SCRIPT: "#!/bin/bash\n", ".dockerignore": "bin\n"},
+        exit_code=127,
+    ),
+    "no-bash": Case(
+        "post-deploy",
+        f"`bash {SCRIPT}` ended with 127",
+        f'^The image has no bash.*`post_deploy = "sh {SCRIPT}"`',
+        dockerfile=f"FROM {BASE}\nCOPY . .\nRUN rm /usr/bin/bash\n",
+        files={SCRIPT: "#!/bin/bash\n"},
         exit_code=127,
     ),
     "no-program": Case(

@@ -231,6 +231,19 @@ def test_an_image_is_called_an_image():
     )
 
 
+def test_a_script_is_missed_in_the_image():
+    log = ["bash: bin/preview-entrypoint.sh: No such file or directory"]
+    said = hint("post-deploy", exit_code=127, lines=log, context=Context(image=True)) or ""
+    assert said.startswith("The image has no bin/preview-entrypoint.sh where commands run")
+    assert ".dockerignore" in said
+
+
+def test_a_script_can_do_without_bash():
+    log = ["/bin/sh: 1: bash: not found"]
+    said = hint("post-deploy", exit_code=127, lines=log, context=Context(image=True)) or ""
+    assert 'post_deploy = "sh bin/preview-entrypoint.sh"' in said
+
+
 class TestListening:
     def said(self, *listening: str, image: bool = False, lines: tuple[str, ...] = ()) -> str:
         context = Context(port=20017, listening=listening, image=image)

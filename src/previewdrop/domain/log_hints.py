@@ -84,6 +84,11 @@ def _not_found(match: re.Match[str], _at: int, log: Log) -> str | None:
         )
     if name in _PYTHON_TOOLS:
         return f"{name} is not installed. Add it to the dependencies of the repository."
+    if name == "bash" and log.image:
+        return (
+            "The image has no bash. Install it in the Dockerfile, or write the script for sh and "
+            'set `post_deploy = "sh bin/preview-entrypoint.sh"` in previewdrop.toml.'
+        )
     if name:
         return f"There is no command {name} here. Drop the line, or install {name} {log.install}."
     return None
@@ -110,6 +115,11 @@ def _no_program(match: re.Match[str], _at: int, _log: Log) -> str:
 def _no_file(match: re.Match[str], _at: int, log: Log) -> str | None:
     if log.exit_code not in (2, 126, 127):
         return None
+    if log.image:
+        return (
+            f"The image has no {match[1]} where commands run, in its WORKDIR. Is it committed, "
+            "does the Dockerfile copy it, and is it not in .dockerignore?"
+        )
     return (
         f"The commit has no {match[1]} in the folder where commands run. "
         "Is it committed? Commands run in `root`."
