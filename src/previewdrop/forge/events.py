@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from previewdrop.domain.pull import Pull
+
 
 @dataclass(frozen=True, slots=True)
 class Repository:
@@ -26,29 +28,6 @@ class Repository:
     url: str
     private: bool = False
     installation: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """A pull request as it was at `seen`, the host's own time of its last change.
-
-    `head` is the commit to preview; `fork` tells that it lies in another repository, None that
-    this other one was deleted. `author` is a login, `bot` that it is no person's.
-    """
-
-    number: int
-    title: str
-    open: bool
-    merged: bool
-    draft: bool
-    labels: frozenset[str]
-    author: str
-    bot: bool
-    base: str
-    branch: str
-    head: str
-    fork: bool | None
-    seen: datetime
 
 
 @dataclass(frozen=True, slots=True)

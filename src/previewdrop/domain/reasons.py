@@ -1,0 +1,79 @@
+"""Why a pull request has no preview of its newest commit, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Why(StrEnum):
+    """Why a pull request's head is not previewed."""
+
+    CLOSED = "closed"
+    FORK = "fork"
+    FORBIDDEN = "forbidden"
+    STOPPED = "stopped"
+    BASE = "base"
+    DRAFT = "draft"
+    BOT = "bot"
+    LABEL = "label"
+    ON_DEMAND = "on-demand"
+    UNAPPROVED = "unapproved"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why not, as a sentence for people, and what they can do; names stand in backticks."""
+
+    why: Why
+    message: str
+    hint: str | None = None
+
+
+_ASK = "Write `/preview` to deploy it all the same."
+
+FORK = Reason(Why.FORK, "It comes from a fork, and forks get no previews here.")
+DRAFT = Reason(Why.DRAFT, "It is a draft.", f"Mark it as ready for review. {_ASK}")
+BOT = Reason(Why.BOT, "A bot has opened it.", _ASK)
+ON_DEMAND = Reason(Why.ON_DEMAND, "Previews are made on demand here.", _ASK)
+STOPPED = Reason(
+    Why.STOPPED, "It was stopped by `/preview stop`.", "Write `/preview` to bring it back."
+)
+
+
+def closed(*, merged: bool) -> Reason:
+    return Reason(Why.CLOSED, f"The pull request was {'merged' if merged else 'closed'}.")
+
+
+def forbidden(labels: Collection[str]) -> Reason:
+    hint = "Take the label away to get one."
+    return Reason(Why.FORBIDDEN, f"It has the label {_named(labels)}.", hint)
+
+
+def base(branch: str) -> Reason:
+    return Reason(Why.BASE, f"It leads to {_named([branch])}, which is not watched.", _ASK)
+
+
+def unlabelled(labels: Collection[str]) -> Reason:
+    message = f"It has no label that asks for one: {_named(labels)}."
+    return Reason(Why.LABEL, message, "Add one, or write `/preview`.")
+
+
+def unapproved(head: str) -> Reason:
+    """The hint names the whole commit: two with the same beginning are quickly made."""
+    return Reason(
+        Why.UNAPPROVED,
+        f"`{head[:7]}` is code from a fork. It runs only after somebody with write access to this "
+        "repository has read and approved it.",
+        f"To approve it, write `/preview approve {head}`.",
+    )
+
+
+def skipped(head: str) -> Reason:
+    return Reason(Why.SKIPPED, f"The message of `{head[:7]}` says `[skip preview]`.", _ASK)
+
+
+def _named(names: Collection[str]) -> str:
+    return ", ".join(f"`{name.replace('`', '')}`" for name in sorted(names))
