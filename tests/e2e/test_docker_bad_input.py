@@ -152,7 +152,7 @@ CASES = {
     ),
     "out-of-memory": Case(
         "health",
-        "the app ended killed for memory, limit 96 MiB before /health answered 200",
+        "the app was killed for memory, limit 96 MiB, before /health answered 200",
         "raise `memory` under .limits.",
         settings="limits = {memory = '96MiB'}\n",
         files={"main.py": fixture("memory_hog")["main.py"]},
@@ -192,7 +192,7 @@ CASES = {
         files={"data/dump.sql": b"0" * 6 * MIB},
     ),
     "no-such-dockerfile": Case(
-        "(build)?",
+        "build",
         r"^There is no docker/api\.Dockerfile in the commit",
         r"`dockerfile` under \[build\] in previewdrop\.toml",
         settings="build = {dockerfile = 'docker/api.Dockerfile'}\n",

@@ -185,7 +185,7 @@ async def test_a_live_app_that_is_killed_for_memory_is_told_so(
     live = await docker_server.deploy("limits", "relapses")
     assert live["state"] == "ready", live["deployment"]
     assert (await docker_server.visit(live, "/hog")).status_code == 502
-    sentence = "the app ended killed for memory, limit 96 MiB"
+    sentence = "the app was killed for memory, limit 96 MiB"
     waiting = await docker_server.until(
         live["name"], lambda now: sentence in (now["waiting"] or "")
     )

@@ -14,10 +14,18 @@ from previewdrop.pipeline.patience import patiently
 
 async def build(work: Deploying, found: Detected) -> Artifact:
     """What the builder made, or found made already."""
+    builder = work.shop.drivers.builder
+    async with work.journal.stage(StageName.BUILD) as stage:
+        spec = await asyncio.to_thread(_spec, work, found)
+        artifact = await patiently(lambda: builder.ensure(spec, stage.log), stage.log)
+        stage.cached, stage.note = artifact.cached, artifact.note
+        return artifact
+
+
+def _spec(work: Deploying, found: Detected) -> BuildSpec:
     project = work.row.project.name
-    in_docker = found.runtime == DOCKER
-    image = await asyncio.to_thread(image_spec, work.folder, found, project) if in_docker else None
-    spec = BuildSpec(
+    image = image_spec(work.folder, found, project) if found.runtime == DOCKER else None
+    return BuildSpec(
         source=work.folder,
         project=project,
         facts=found.facts,
@@ -26,8 +34,3 @@ async def build(work: Deploying, found: Detected) -> Artifact:
         secrets=found.recipe.values if image else found.recipe.build_secrets,
         image=image,
     )
-    builder = work.shop.drivers.builder
-    async with work.journal.stage(StageName.BUILD) as stage:
-        artifact = await patiently(lambda: builder.ensure(spec, stage.log), stage.log)
-        stage.cached, stage.note = artifact.cached, artifact.note
-        return artifact

@@ -12,7 +12,7 @@ from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.hints import Context, hint
 from previewdrop.domain.preview import StageName
 from previewdrop.domain.spec import RunSpec
-from previewdrop.drivers.base import Handle, ObservedProcess
+from previewdrop.drivers.base import Handle, ObservedProcess, ProcessState
 from previewdrop.pipeline.deploying import Deploying, Detected, Workshop
 from previewdrop.pipeline.journal import TAIL_LINES, Stage
 
@@ -34,6 +34,10 @@ async def health(work: Deploying, found: Detected, run: RunSpec, handle: Handle)
     """Returns at the first 200; StageFailed when the app ended or the time is up."""
     async with work.journal.stage(StageName.HEALTH) as stage:
         await wait_until_healthy(work.shop, found.config.health, run, handle, stage)
+        for each in (await work.shop.drivers.runtime.observe(handle)).processes:
+            if each.state is not ProcessState.RUNNING:
+                ended = f"was {each.reason}" if each.reason else f"ended with {each.exit_code}"
+                work.journal.note(f"The process {each.name} does not run: it {ended}.")
 
 
 async def wait_until_healthy(
@@ -118,10 +122,12 @@ async def _failure(
         image="image" in run.artifact,
     )
     if ended is not None:
-        how = ended.reason or (
-            f"with exit code {ended.exit_code}" if ended.exit_code is not None else "by itself"
+        how = (f"was {ended.reason}," if ended.reason else None) or (
+            f"ended with exit code {ended.exit_code}"
+            if ended.exit_code is not None
+            else "ended by itself"
         )
-        message = f"health failed: the app ended {how} before {path} answered 200"
+        message = f"health failed: the app {how} before {path} answered 200"
     else:
         limit = shop.settings.health_timeout
         reason = seen.reason

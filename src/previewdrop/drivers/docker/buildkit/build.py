@@ -66,8 +66,10 @@ async def build(
     except TimeoutError as error:
         if not limit.expired():
             raise
+        step = run.progress.running
+        at = f" It was at {run.redact(step)}." if step else ""
         raise StageFailed(
-            f"The build took longer than {order.timeout:g} s.",
+            f"The build took longer than {order.timeout:g} s.{at}",
             "Let more of the Dockerfile be cached, or raise PREVIEWDROP_BUILD_TIMEOUT.",
             log_tail=run.tail,
         ) from error
@@ -84,7 +86,7 @@ class _Run:
         self._engine = engine
         self._order = order
         self._log = log
-        self._redact = Redactor(order.secrets.values())
+        self.redact = Redactor(order.secrets.values())
         self._id = uuid.uuid4().hex
         self._uploaded = False
         self._image: str | None = None
@@ -94,13 +96,13 @@ class _Run:
     @property
     def tail(self) -> tuple[str, ...]:
         failure = self._failure()
-        return failure.tail if failure else tuple(map(self._redact, self.progress.tail))
+        return failure.tail if failure else tuple(map(self.redact, self.progress.tail))
 
     def _failure(self) -> Failure | None:
         if (failed := self.progress.failure) is None:
             return None
-        tail = tuple(map(self._redact, failed.tail))
-        return Failure(self._redact(failed.name), self._redact(failed.error), tail)
+        tail = tuple(map(self.redact, failed.tail))
+        return Failure(self.redact(failed.name), self.redact(failed.error), tail)
 
     async def through(self, context: AsyncIterator[bytes], logins: Logins) -> str:
         """Builds to the end and returns the image's id."""
@@ -164,7 +166,7 @@ class _Run:
         except (ValueError, TypeError) as error:
             raise Unavailable(f"The Docker Engine sent what is no record: {error}.") from error
         for each in told:
-            self._log(self._redact(each))
+            self._log(self.redact(each))
         if "error" in said:
             self._error = str(said["error"])
         elif said.get("id") == _IMAGE:
@@ -197,7 +199,7 @@ class _Run:
     def _explained(self, error: str) -> PreviewDropError:
         explained = failures.explain(
             Told(
-                self._redact(error),
+                self.redact(error),
                 self._failure(),
                 self._order.dockerfile,
                 killed=self._watch is not None and self._watch.killed,

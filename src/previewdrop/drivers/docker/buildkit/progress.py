@@ -85,6 +85,12 @@ class Progress:
     def cached(self) -> int:
         return sum(v.counted and v.cached for v in self._vertexes.values())
 
+    @property
+    def running(self) -> str | None:
+        """The step that began last of those that have not ended."""
+        running = [v for v in self._vertexes.values() if v.step and v.started and not v.ended]
+        return max(running, key=lambda v: v.started).name if running else None
+
     def feed(self, record: bytes) -> Iterator[str]:
         """The lines of one StatusResponse. ValueError for bytes that are none."""
         response = Message(record)
