@@ -78,7 +78,11 @@ def read_recipe(
 
 
 def layers_for(row: PreviewRow, variables: Sequence[StoredVariable]) -> tuple[Layer, ...]:
-    """Project variables, overrides of branches the most exact last, then the preview's own."""
+    """Project variables, overrides of branches the most exact last, then the preview's own.
+
+    A preview that gets no secrets gets none of any.
+    """
+    variables = [each for each in variables if row.preview.secrets or not each.secret]
     everywhere = [v for v in variables if v.branch is None and v.preview is None]
     globs = {v.branch for v in variables if v.branch is not None}
     overrides = {

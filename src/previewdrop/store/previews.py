@@ -43,12 +43,20 @@ class Previews:
         self._database = database
 
     async def want(
-        self, project: str, branch: str, commit: str, number: int | None = None
+        self,
+        project: str,
+        branch: str,
+        commit: str,
+        number: int | None = None,
+        *,
+        again: bool = True,
+        secrets: bool = True,
     ) -> Preview:
         """Records that a branch or pull request should be live at `commit`.
 
         Asking again for what is wanted already changes nothing, unless its last attempt failed:
-        then it is tried again.
+        then it is tried again, but not with `again` false. Without `secrets` it gets none of the
+        project's secret variables.
         """
         async with self._database.transaction() as session:
             owner = await session.scalar(
@@ -63,9 +71,12 @@ class Previews:
             elif not preview.present or preview.state == PreviewState.REMOVED:
                 await _begin_again(session, preview)
                 preview.commit = commit
-            elif preview.commit != commit or await _failed(session, preview):
+            elif (preview.commit, preview.secrets) != (commit, secrets) or (
+                again and await _failed(session, preview)
+            ):
                 preview.generation += 1
                 preview.commit = commit
+            preview.secrets = secrets
             preview.branch = branch
             preview.pushed_at = func.now()
             await session.flush()

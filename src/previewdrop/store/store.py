@@ -7,10 +7,12 @@ from sqlalchemy import select
 from previewdrop.domain.errors import ServerError
 from previewdrop.store.database import StateDatabase
 from previewdrop.store.deployments import Deployments
+from previewdrop.store.forges import Forges
 from previewdrop.store.previews import Previews
 from previewdrop.store.projects import Projects
+from previewdrop.store.pulls import Pulls
 from previewdrop.store.secrets import SecretBox
-from previewdrop.store.tables import Deployment, Project, Variable
+from previewdrop.store.tables import Deployment, Forge, Project, Variable
 from previewdrop.store.variables import Variables
 
 
@@ -24,10 +26,12 @@ class Store:
         self.variables = Variables(database, box)
         self.previews = Previews(database)
         self.deployments = Deployments(database)
+        self.pulls = Pulls(database)
+        self.forges = Forges(database, box)
 
     async def check_keys(self) -> None:
         """ServerError if something is stored that was encrypted with a key that is not there."""
-        sealed = (Variable.value, Project.login, Deployment.recipe)
+        sealed = (Variable.value, Project.login, Deployment.recipe, Forge.sealed)
         async with self.database.transaction() as session:
             tokens = [
                 await session.scalar(select(one).where(one.is_not(None)).limit(1)) for one in sealed

@@ -25,10 +25,29 @@ class Base(DeclarativeBase):
     }
 
 
+class Forge(Base):
+    """A code host as one App or token sees it. `sealed` are its credentials as JSON, encrypted.
+
+    `url` is its address for browsers; `app` and `slug` are the App's, null for a token.
+    """
+
+    __tablename__ = "forges"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    url: Mapped[str]
+    slug: Mapped[str | None]
+    app: Mapped[int | None] = mapped_column(BigInteger)
+    sealed: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class Project(Base):
     """A repository: `source` is its address without a password, `login` that, encrypted.
 
-    `settings` are the server's, by the dotted names of previewdrop.toml.
+    `settings` are the server's, by the dotted names of previewdrop.toml. On a code host it is
+    `repository` there, called `repository_name`, in the App's `installation`; `pulls_mark` is
+    what the host gave with its last list of pull requests.
     """
 
     __tablename__ = "projects"
@@ -40,6 +59,11 @@ class Project(Base):
     settings: Mapped[Json] = mapped_column(server_default="{}")
     present: Mapped[bool] = mapped_column(server_default="true")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    forge_id: Mapped[int | None] = mapped_column(ForeignKey("forges.id", ondelete="SET NULL"))
+    repository: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    repository_name: Mapped[str | None]
+    installation: Mapped[int | None] = mapped_column(BigInteger)
+    pulls_mark: Mapped[str | None]
 
 
 class Variable(Base):
@@ -104,6 +128,58 @@ class Preview(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     pushed_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_request_at: Mapped[datetime | None]
+    secrets: Mapped[bool] = mapped_column(server_default="true")
+
+
+class PullRequest(Base):
+    """A pull request: the newest snapshot of it, what people said, and what its host was told.
+
+    `message` is that of the head commit, `reason` why the head is not previewed. `comment` and
+    `environment` are the ids of ours on the host, `told` digests of what these last said.
+    """
+
+    __tablename__ = "pulls"
+
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    snapshot: Mapped[Json]
+    open: Mapped[bool]
+    message: Mapped[Json | None]
+    marks: Mapped[list[Json]] = mapped_column(server_default="[]")
+    reason: Mapped[Json | None]
+    comment: Mapped[int | None] = mapped_column(BigInteger)
+    environment: Mapped[int | None] = mapped_column(BigInteger)
+    told: Mapped[Json] = mapped_column(server_default="{}")
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Delivered(Base):
+    """A webhook call that was taken, so that one that is repeated does nothing twice."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Ask(Base):
+    """A command in a comment, to be done if its author may."""
+
+    __tablename__ = "asks"
+    __table_args__ = (Index("asks_once", "project_id", "comment", unique=True),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    comment: Mapped[int] = mapped_column(BigInteger)
+    author: Mapped[str]
+    verb: Mapped[str]
+    commit: Mapped[str | None]
+    unknown: Mapped[str | None]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    done: Mapped[bool] = mapped_column(server_default="false")
 
 
 class Deployment(Base):

@@ -1,0 +1,149 @@
+"""Pull requests in the store: what hosts told of them, and what people said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from previewdrop.domain.errors import NotFound
+from previewdrop.domain.pull import Pull, newer
+from previewdrop.domain.pulls import Mark
+from previewdrop.store.database import StateDatabase
+from previewdrop.store.tables import Delivered, Project, PullRequest
+
+_PULL = TypeAdapter(Pull)
+_MARK = TypeAdapter(Mark)
+
+
+@dataclass(frozen=True, slots=True)
+class PullRow:
+    """A pull request of a project, as far as it is known."""
+
+    row: PullRequest
+    project: Project
+
+    @property
+    def pull(self) -> Pull:
+        return _PULL.validate_python(self.row.snapshot)
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        return tuple(_MARK.validate_python(each) for each in self.row.marks)
+
+    @property
+    def message(self) -> str | None:
+        """That of the head commit, if it is known."""
+        known = self.row.message
+        return known["text"] if known and known["commit"] == self.row.snapshot["head"] else None
+
+
+class Pulls:
+    """Every method is one transaction."""
+
+    def __init__(self, database: StateDatabase) -> None:
+        self._database = database
+
+    async def first_time(self, delivery: str) -> bool:
+        """Records a webhook call; False when the same one was taken before."""
+        row = insert(Delivered).values(id=delivery).on_conflict_do_nothing()
+        async with self._database.transaction() as session:
+            return await session.scalar(row.returning(Delivered.id)) is not None
+
+    async def take(self, project_id: int, pull: Pull) -> PullRow:
+        """Keeps the newer of what was known and what is told now."""
+
+        def change(row: PullRequest) -> None:
+            kept = newer(_PULL.validate_python(row.snapshot), pull)
+            row.snapshot, row.open = _PULL.dump_python(kept, mode="json"), kept.open
+
+        taken = await self._change(project_id, pull.number, change, pull)
+        if taken is None:
+            raise NotFound("The project of this pull request was removed.")
+        return taken
+
+    async def say(self, project_id: int, number: int, mark: Mark) -> PullRow | None:
+        """Adds what somebody said; None for a pull request that is not known."""
+
+        def change(row: PullRequest) -> None:
+            said = _MARK.dump_python(mark, mode="json")
+            if said not in row.marks:
+                row.marks = [*row.marks, said]
+
+        return await self._change(project_id, number, change)
+
+    async def know(self, project_id: int, number: int, commit: str, message: str) -> PullRow | None:
+        """Keeps a commit's message."""
+
+        def change(row: PullRequest) -> None:
+            row.message = {"commit": commit, "text": message}
+
+        return await self._change(project_id, number, change)
+
+    async def note(self, project_id: int, number: int, **values: Any) -> None:
+        """Sets `reason`, `comment`, `environment` or `told`."""
+
+        def change(row: PullRequest) -> None:
+            for name, value in values.items():
+                setattr(row, name, value)
+
+        await self._change(project_id, number, change)
+
+    async def of(self, project_id: int, number: int) -> PullRow | None:
+        query = _rows().where(PullRequest.project_id == project_id, PullRequest.number == number)
+        async with self._database.transaction() as session:
+            found = (await session.execute(query)).first()
+        return PullRow(*found) if found else None
+
+    async def open(self, project_id: int) -> Sequence[PullRow]:
+        """Those that are open as far as we know."""
+        query = _rows().where(PullRequest.project_id == project_id, PullRequest.open)
+        async with self._database.transaction() as session:
+            return [PullRow(*each) for each in await session.execute(query)]
+
+    async def forget_deliveries(self, days: int) -> None:
+        """Hosts repeat calls for a few days at the most."""
+        old = Delivered.at < func.now() - text(f"interval '{int(days)} days'")
+        async with self._database.transaction() as session:
+            await session.execute(delete(Delivered).where(old))
+
+    async def _change(
+        self,
+        project_id: int,
+        number: int,
+        change: Callable[[PullRequest], None],
+        first: Pull | None = None,
+    ) -> PullRow | None:
+        async with self._database.transaction() as session:
+            if first is not None:
+                await _insert(session, project_id, first)
+            query = _rows().where(
+                PullRequest.project_id == project_id, PullRequest.number == number
+            )
+            found = (await session.execute(query.with_for_update(of=PullRequest))).first()
+            if found is None:
+                return None
+            change(found[0])
+            found[0].updated_at = func.now()
+            await session.flush()
+            await session.refresh(found[0])
+            return PullRow(*found)
+
+
+def _rows() -> Any:
+    return select(PullRequest, Project).join(Project, Project.id == PullRequest.project_id)
+
+
+async def _insert(session: AsyncSession, project_id: int, pull: Pull) -> None:
+    row = insert(PullRequest).values(
+        project_id=project_id,
+        number=pull.number,
+        snapshot=_PULL.dump_python(pull, mode="json"),
+        open=pull.open,
+    )
+    await session.execute(row.on_conflict_do_nothing())
