@@ -1,0 +1,85 @@
+"""Comments on pull requests, and reactions to them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from github_standin import payloads
+from github_standin.api.table import operation
+from github_standin.calls import Answer, Call, Refusal, invalid, not_found
+from github_standin.comments import Comment
+
+_MOST_CHARACTERS = 65536
+_EITHER = ("issues", "pull_requests")
+
+
+@operation("issues/list-comments", *_EITHER)
+def comments(call: Call) -> Answer:
+    number = _number(call)
+    found = [each for each in call.repository.comments.values() if each.number == number]
+    if "since" in call.query:
+        since = datetime.fromisoformat(call.query["since"])
+        found = [each for each in found if each.updated_at >= since]
+    return call.page(found, payloads.comment)
+
+
+@operation("issues/create-comment", *_EITHER, level="write")
+def write(call: Call) -> Answer:
+    number, body = _number(call), _text(call)
+    comment = call.repository.comment(number, body, call.actor, app=call.app)
+    shown = payloads.comment(comment)
+    return Answer(201, shown, {"Location": shown["url"]})
+
+
+@operation("issues/get-comment", *_EITHER)
+def one(call: Call) -> Answer:
+    return Answer(200, payloads.comment(_comment(call)))
+
+
+@operation("issues/update-comment", *_EITHER, level="write")
+def edit(call: Call) -> Answer:
+    comment = _comment(call)
+    comment.edit(_text(call), by=call.actor)
+    return Answer(200, payloads.comment(comment))
+
+
+@operation("issues/delete-comment", *_EITHER, level="write")
+def delete(call: Call) -> Answer:
+    _comment(call).delete(by=call.actor)
+    return Answer(204)
+
+
+@operation("reactions/list-for-issue-comment", *_EITHER)
+def reactions(call: Call) -> Answer:
+    content = call.query.get("content")
+    found = [each for each in _comment(call).reactions if content in (None, each.content)]
+    return call.page(found, payloads.reaction)
+
+
+@operation("reactions/create-for-issue-comment", *_EITHER, level="write")
+def react(call: Call) -> Answer:
+    reaction, new = _comment(call).react(call.body["content"], call.actor)
+    return Answer(201 if new else 200, payloads.reaction(reaction))
+
+
+def _number(call: Call) -> int:
+    number = call.id("issue_number")
+    if number not in call.repository.pulls:
+        raise not_found()
+    return number
+
+
+def _comment(call: Call) -> Comment:
+    comment = call.repository.comments.get(call.id("comment_id"))
+    if comment is None:
+        raise not_found()
+    return comment
+
+
+def _text(call: Call) -> str:
+    body = call.body["body"]
+    if not body.strip():
+        raise invalid("IssueComment", "body", "missing_field")
+    if len(body) > _MOST_CHARACTERS:
+        raise Refusal(422, "Validation Failed: body is too long (maximum is 65536 characters)")
+    return body
