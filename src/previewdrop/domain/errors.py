@@ -62,7 +62,16 @@ class Conflict(PreviewDropError):
 
 
 class Unavailable(PreviewDropError):
-    """A service did not answer; it passes by itself, so the step is tried again."""
+    """A service did not answer; it passes by itself, so the step is tried again.
+
+    `seconds` is how long the service asked to be left alone, None where it did not say.
+    """
+
+    def __init__(
+        self, message: str, hint: str | None = None, *, seconds: float | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.seconds = seconds
 
 
 class ServerError(PreviewDropError):

@@ -12,10 +12,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Protocol
 
+from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.events import Delivery, Pull, Repository
+
+
+class Refused(StageFailed):
+    """The host's own no, which trying again does not change.
+
+    `answer` is its HTTP status, `reason` its sentence.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, *, answer: int, reason: str) -> None:
+        super().__init__(message, hint)
+        self.answer = answer
+        self.reason = reason
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is not there, or is hidden from us, which hosts do not tell apart."""
+        return self.answer in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 class Verdict(StrEnum):
@@ -41,7 +60,8 @@ class Status:
 class Environment:
     """A deployment as the host lists it: `name` is the preview's, `ref` the branch it follows.
 
-    `verdict` None tells that it is no more: inactive.
+    A fork's branch is not in this repository: `ref` is its commit then. `verdict` None tells that
+    the preview is no more: all that the host lists of that name becomes inactive.
     """
 
     name: str
@@ -98,9 +118,10 @@ class Forge(Protocol):
     async def comment(
         self, repository: Repository, number: int, mark: str, text: str, known: int | None
     ) -> int:
-        """The one comment that begins with `mark` says `text`; its id.
+        """The one comment that begins with `mark` says `text` after it; its id.
 
-        `known` is the id that it had last. One that somebody deleted is made again.
+        `mark` is a line that people do not see. `known` is the id that the comment had last. One
+        that somebody deleted is made again.
         """
         ...
 
@@ -114,6 +135,9 @@ class Forge(Protocol):
 
     async def environment(
         self, repository: Repository, environment: Environment, known: int | None
-    ) -> int:
-        """The deployment of this environment is so; its id. `known` is the one it had last."""
+    ) -> int | None:
+        """The deployment of this environment is so; its id. `known` is the one it had last.
+
+        None only for one that is no more and that the host never had.
+        """
         ...

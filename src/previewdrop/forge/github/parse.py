@@ -24,7 +24,7 @@ from previewdrop.forge.events import (
     RepositoryLeft,
     RepositoryMoved,
 )
-from previewdrop.forge.github import payloads
+from previewdrop.forge.github import webhooks
 from previewdrop.forge.github.headers import CONTENT_TYPE, DELIVERY, EVENT, header
 
 _BRANCH = "refs/heads/"
@@ -77,13 +77,13 @@ def _loaded(content_type: str, body: bytes) -> dict[str, Any]:
 
 
 def _pull_request(payload: dict[str, Any], web: str) -> _Events:
-    hook = payloads.PullHook.model_validate(payload)
+    hook = webhooks.PullHook.model_validate(payload)
     repository = hook.repository.repository(web, hook.installed)
     return (PullChanged(repository, hook.pull_request.pull(), hook.action),)
 
 
 def _push(payload: dict[str, Any], web: str) -> _Events:
-    hook = payloads.PushHook.model_validate(payload)
+    hook = webhooks.PushHook.model_validate(payload)
     branch = hook.ref.removeprefix(_BRANCH)
     if not hook.ref.startswith(_BRANCH) or not branch:
         return ()
@@ -95,14 +95,14 @@ def _push(payload: dict[str, Any], web: str) -> _Events:
 
 
 def _delete(payload: dict[str, Any], web: str) -> _Events:
-    hook = payloads.DeleteHook.model_validate(payload)
+    hook = webhooks.DeleteHook.model_validate(payload)
     if hook.ref_type != "branch":
         return ()
     return (BranchDeleted(hook.repository.repository(web, hook.installed), hook.ref),)
 
 
 def _issue_comment(payload: dict[str, Any], web: str) -> _Events:
-    hook = payloads.CommentHook.model_validate(payload)
+    hook = webhooks.CommentHook.model_validate(payload)
     if hook.action != "created" or hook.issue.pull_request is None:
         return ()
     author = hook.comment.author
@@ -119,7 +119,7 @@ def _issue_comment(payload: dict[str, Any], web: str) -> _Events:
 
 
 def _repository(payload: dict[str, Any], web: str) -> _Events:
-    hook = payloads.RepositoryHook.model_validate(payload)
+    hook = webhooks.RepositoryHook.model_validate(payload)
     repository = hook.repository.repository(web, hook.installed)
     match hook.action:
         case "renamed" | "transferred" | "privatized" | "publicized":
@@ -133,7 +133,7 @@ def _repository(payload: dict[str, Any], web: str) -> _Events:
 
 
 def _installation(payload: dict[str, Any], web: str) -> _Events:
-    hook = payloads.InstallationHook.model_validate(payload)
+    hook = webhooks.InstallationHook.model_validate(payload)
     installation = hook.installation.id
     match hook.action:
         case "deleted" | "suspend":
@@ -147,7 +147,7 @@ def _installation(payload: dict[str, Any], web: str) -> _Events:
 
 
 def _installation_repositories(payload: dict[str, Any], web: str) -> _Events:
-    hook = payloads.GrantHook.model_validate(payload)
+    hook = webhooks.GrantHook.model_validate(payload)
     installation = hook.installation.id
     added = (each.repository(web, installation) for each in hook.repositories_added)
     removed = (each.repository(web, installation) for each in hook.repositories_removed)

@@ -1,6 +1,4 @@
-"""What we read of GitHub's objects, in webhooks and in answers of its API alike.
-
-https://docs.github.com/en/webhooks/webhook-events-and-payloads
+"""What we read of GitHub's objects, the same in webhooks and in answers of its API.
 
 Models name only what is used and ignore the rest, so that GitHub may add what it likes. Texts lose
 NUL and lone surrogates, which neither UTF-8 nor a database can hold; all else stays as it came.
@@ -49,7 +47,7 @@ class User(Payload):
         return self.type == "Bot"
 
 
-_NOBODY = User(login=GHOST)
+NOBODY = User(login=GHOST)
 
 
 class RepositoryPayload(Payload):
@@ -104,7 +102,7 @@ class PullPayload(Payload):
     updated_at: AwareDatetime
 
     def pull(self) -> Pull:
-        author = self.user or _NOBODY
+        author = self.user or NOBODY
         return Pull(
             number=self.number,
             title=self.title,
@@ -130,82 +128,3 @@ class PullPayload(Payload):
 
 class OfInstallation(Payload):
     id: Id
-
-
-class Hook(Payload):
-    """What every webhook has. `installation` is missing in those of a repository's own hook."""
-
-    action: Text = ""
-    installation: OfInstallation | None = None
-
-    @property
-    def installed(self) -> int | None:
-        return self.installation.id if self.installation else None
-
-
-class PullHook(Hook):
-    pull_request: PullPayload
-    repository: RepositoryPayload
-
-
-class HeadCommit(Payload):
-    message: Text
-
-
-class PushedRepository(RepositoryPayload):
-    pushed_at: AwareDatetime
-    """In seconds since 1970 here, in ISO 8601 elsewhere."""
-
-
-class PushHook(Hook):
-    ref: Name
-    after: Commit
-    deleted: StrictBool
-    head_commit: HeadCommit | None
-    repository: PushedRepository
-
-
-class DeleteHook(Hook):
-    ref: Name
-    ref_type: str
-    repository: RepositoryPayload
-
-
-class Issue(Payload):
-    number: Id
-    pull_request: object = None
-    """There for a pull request, missing for an issue."""
-
-
-class CommentPayload(Payload):
-    id: Id
-    body: Text | None = ""
-    user: User | None
-
-    @property
-    def author(self) -> User:
-        return self.user or _NOBODY
-
-
-class CommentHook(Hook):
-    issue: Issue
-    comment: CommentPayload
-    repository: RepositoryPayload
-
-
-class RepositoryHook(Hook):
-    repository: RepositoryPayload
-
-
-class InstallationHook(Payload):
-    """`repositories` is not told with every action."""
-
-    action: Text
-    installation: OfInstallation
-    repositories: tuple[RepositoryPayload, ...] | None = None
-
-
-class GrantHook(Payload):
-    installation: OfInstallation
-    repositories_added: tuple[RepositoryPayload, ...] = ()
-    repositories_removed: tuple[RepositoryPayload, ...] = ()

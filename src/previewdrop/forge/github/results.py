@@ -1,0 +1,111 @@
+"""What we read of the answers to our calls; `calls` has the links to each."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from pydantic import AwareDatetime, Field, StrictBool
+
+from previewdrop.forge.github.payloads import (
+    GHOST,
+    NOBODY,
+    Commit,
+    Id,
+    Name,
+    Payload,
+    RepositoryPayload,
+    Text,
+    User,
+)
+
+Sendable = Annotated[str, Field(pattern=r"^[!-~]+\Z")]
+"""What can be in a header."""
+
+
+class TokenPayload(Payload):
+    token: Sendable
+    expires_at: AwareDatetime
+
+
+class AppPayload(Payload):
+    slug: Name
+
+
+class Account(Payload):
+    """A user, an organization, or an enterprise, which has no login."""
+
+    login: Name | None = None
+    slug: Name | None = None
+
+    @property
+    def name(self) -> str:
+        return self.login or self.slug or GHOST
+
+
+class InstallationPayload(Payload):
+    id: Id
+    account: Account
+    html_url: Text
+    suspended_at: AwareDatetime | None
+
+
+class InstalledRepositories(Payload):
+    repositories: tuple[RepositoryPayload, ...]
+
+
+class Permissions(Payload):
+    push: StrictBool = False
+
+
+class OwnRepository(RepositoryPayload):
+    permissions: Permissions = Permissions()
+
+
+class PermissionPayload(Payload):
+    permission: str
+
+
+class DeploymentPayload(Payload):
+    id: Id
+    sha: Commit
+    # An object where we made it, anything elsewhere.
+    payload: object = None
+
+    @property
+    def commit(self) -> str:
+        """What it was made for, where that is told, else what its branch led to at that time."""
+        payload = self.payload
+        told = cast("dict[str, object]", payload) if isinstance(payload, dict) else {}
+        commit = told.get("commit")
+        return commit if isinstance(commit, str) else self.sha
+
+
+class DeploymentState(Payload):
+    state: str
+
+
+class HookConfig(Payload):
+    url: str | None = None
+
+
+class HookPayload(Payload):
+    id: Id
+    config: HookConfig
+
+
+class ConversionPayload(Payload):
+    id: Id
+    slug: Name
+    html_url: Text
+    pem: str
+    webhook_secret: str | None
+
+
+class CommentPayload(Payload):
+    id: Id
+    body: Text | None = None
+    user: User | None
+
+    @property
+    def author(self) -> str:
+        return (self.user or NOBODY).login
