@@ -122,6 +122,17 @@ class Engine:
             self._version = agreed(_parsed(_accepted(answer)))
         return self._version
 
+    async def listens(self) -> None:
+        """Unavailable when a new connection gets no answer.
+
+        An Engine that is about to end closes its door first, then ends its containers, and answers
+        on old connections all the while.
+        """
+        transport = httpx2.AsyncHTTPTransport(uds=self.socket, trust_env=False)
+        async with httpx2.AsyncClient(transport=transport, timeout=_CONNECT_WITHIN) as client:
+            with _translated():
+                await client.get("http://docker/_ping")
+
     async def aclose(self) -> None:
         await self._client.aclose()
 

@@ -23,6 +23,8 @@ Companions = Callable[[], Awaitable[Mapping[str, str]]]
 """Makes sure that the services run, and tells the container of each alias: `{"db": "…"}`."""
 
 _OVERLAPS = ("overlap", "conflicts with")
+_IN_USE = "active endpoints"
+_TRIES = 3
 
 
 class Networks:
@@ -77,16 +79,28 @@ class Networks:
                         log.warning("no %s in %s: %s", alias, network["Name"], error.reason)
 
     async def remove(self, name: str) -> None:
-        """The network goes with everything that is connected to it; removing nothing succeeds."""
-        found: Json | None = await self._engine.get(f"/networks/{name}")
-        if found is None:
-            return
-        for each in _connected(found):
-            with contextlib.suppress(Refused):
-                await self._engine.post(
-                    f"/networks/{name}/disconnect", {"Container": each, "Force": True}
-                )
-        await self._engine.delete(f"/networks/{name}")
+        """The network goes with everything that is connected to it; removing nothing succeeds.
+
+        Unavailable when something else is being connected to it all the time, or an Engine that
+        is about to end has lost sight of what is.
+        """
+        for _ in range(_TRIES):
+            found: Json | None = await self._engine.get(f"/networks/{name}")
+            if found is None:
+                return
+            for each in _connected(found):
+                with contextlib.suppress(Refused):
+                    await self._engine.post(
+                        f"/networks/{name}/disconnect", {"Container": each, "Force": True}
+                    )
+            try:
+                await self._engine.delete(f"/networks/{name}")
+            except Refused as error:
+                if _IN_USE not in error.reason:
+                    raise
+            else:
+                return
+        raise Unavailable(f"The network {name} is still in use.")
 
     async def of_previews(self) -> dict[str, str]:
         """Every network's name, with the preview that it belongs to."""

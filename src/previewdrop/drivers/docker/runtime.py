@@ -126,11 +126,16 @@ class DockerRuntime:
         return Listening(await asyncio.to_thread(_listening, pid) if pid else ())
 
     async def wait(self, handle: Handle) -> ObservedProcess:
-        """See `Runtime.wait`. An Engine that goes away meanwhile is waited for as well."""
+        """See `Runtime.wait`. An Engine that goes away meanwhile is waited for as well.
+
+        One that ends takes its containers along, and starts them again when it is back.
+        """
         name = self._web(handle)
         while True:
             try:
-                return observed(WEB, await self._containers.end(name))
+                ended = observed(WEB, await self._containers.end(name))
+                await self._engine.listens()
+                return ended
             except Unavailable:
                 await asyncio.sleep(_BETWEEN_TRIES)
 
