@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 SUPERSEDED = "A newer push replaced it."
 INTERRUPTED = "The server stopped in the middle of it."
+BROKEN_OFF = "It was broken off: what it needed did not answer."
 
 
 async def attempt(shop: Workshop, row: PreviewRow, deployment: Deployment) -> None:

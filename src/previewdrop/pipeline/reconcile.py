@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from previewdrop.domain.errors import PreviewDropError
+from previewdrop.domain.errors import PreviewDropError, Unavailable
 from previewdrop.domain.plan import (
     Abandon,
     Deploy,
@@ -24,7 +25,7 @@ from previewdrop.domain.plan import (
 )
 from previewdrop.domain.preview import DeploymentState, PreviewState
 from previewdrop.domain.spec import Route
-from previewdrop.pipeline.attempt import INTERRUPTED, attempt, clear
+from previewdrop.pipeline.attempt import BROKEN_OFF, attempt, clear
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.drain import Drains
 from previewdrop.pipeline.holdings import drop_unwanted_database
@@ -63,6 +64,11 @@ class Reconciler:
                 if not await self._step(preview_id, job_id):
                     return
             log.error("preview %s does not settle; the next sweep goes on with it", preview_id)
+        except Unavailable as error:
+            with contextlib.suppress(PreviewDropError):
+                row = await self._shop.store.previews.by_id(preview_id)
+                await self._say(row, f"{error.message} It is tried again.")
+            raise
         finally:
             self._running -= 1
 
@@ -93,7 +99,7 @@ class Reconciler:
         """Takes the step; False when there is nothing more to do for now."""
         match step:
             case Abandon(deployments):
-                await self._abandon(deployments)
+                await self._abandon(row, deployments)
             case Deploy(commit, generation):
                 await self._deploy(row, commit, generation, job_id)
             case Restart(deployment):
@@ -165,10 +171,12 @@ class Reconciler:
         if ended.state != DeploymentState.READY and former is None:
             await self._wake_waiting(row)
 
-    async def _abandon(self, deployments: tuple[int, ...]) -> None:
+    async def _abandon(self, row: PreviewRow, deployments: tuple[int, ...]) -> None:
         for number in deployments:
             await clear(self._shop, await self._shop.store.deployments.get(number))
-            await self._shop.store.deployments.cancelled(number, INTERRUPTED)
+        await self._say(row, None)
+        for number in deployments:
+            await self._shop.store.deployments.cancelled(number, BROKEN_OFF)
 
     async def _restart(self, row: PreviewRow, deployment_id: int) -> bool:
         """Starts the live deployment again; if it does not come back, the watch tries later."""
@@ -208,13 +216,17 @@ class Reconciler:
         """Watches over what serves from now on."""
         if row.preview.live is None or not row.preview.present:
             return
-        if row.preview.waiting is not None:
-            await self._shop.store.previews.wait(row.preview.id, None)
+        await self._say(row, None)
         deployment = await self._shop.store.deployments.get(row.preview.live)
         if deployment.handle is not None:
             self._watch.over(
                 row.preview.id, deployment.id, deployment.handle, self._shop.names(row).host
             )
+
+    async def _say(self, row: PreviewRow, sentence: str | None) -> None:
+        """Records what the preview waits for, if that is not what is recorded already."""
+        if row.preview.waiting != sentence:
+            await self._shop.store.previews.wait(row.preview.id, sentence)
 
     async def _wake_waiting(self, row: PreviewRow) -> None:
         for preview_id in await self._shop.store.previews.waiting(row.project.id):
