@@ -24,26 +24,10 @@ signal.sigwait({signal.SIGUSR1})
 print("passed", flush=True)
 """
 
-START = """\
-import subprocess
-import sys
-from contextlib import asynccontextmanager
-
-from fastapi import FastAPI
-
-
-@asynccontextmanager
-async def lifespan(app):
-    subprocess.run([sys.executable, "halt.py", "start", "{token}"], check=True)
-    yield
-
-
-app = FastAPI(lifespan=lifespan)
-
-
-@app.get("/health")
-async def health():
-    return {{"status": "ok"}}
+DOCKERFILE = f"""\
+FROM {BASE}
+COPY . .
+CMD ["sh", "-c", "{{command}} && exec python -m uvicorn main:app --host 0.0.0.0 --port $PORT"]
 """
 
 PLACES = ("build", "release", "start", "post-deploy")
@@ -63,7 +47,7 @@ class Halt:
         if place == "build":
             return {**files, "Dockerfile": f"FROM {BASE}\nCOPY . .\nRUN {command}\n"}
         if place == "start":
-            return {**files, "main.py": START.format(token=self._token)}
+            return {**files, "Dockerfile": DOCKERFILE.format(command=command)}
         return {**files, "previewdrop.toml": f'{place.replace("-", "_")} = "{command}"\n'}
 
     def at(self, place: str) -> list[int]:
