@@ -41,15 +41,20 @@ async def docker_served(
     home: Path, settings: Mapping[str, str] | None = None
 ) -> AsyncGenerator[Server]:
     """As `served`, with containers for previews; afterwards the Engine has nothing of them."""
-    requirements = fixture("healthy")["requirements.txt"]
-    assert isinstance(requirements, bytes)
-    await asyncio.to_thread(build, BASE, {"requirements.txt": requirements.decode()}, _DOCKERFILE)
+    await asyncio.to_thread(made_base)
     installation = Home(home).installation
     try:
         async with served(home, {"RUNTIME": "docker", **dict(settings or {})}) as server:
             yield server
     finally:
         await forget(installation)
+
+
+def made_base() -> None:
+    """Builds BASE, once for the same content."""
+    requirements = fixture("healthy")["requirements.txt"]
+    assert isinstance(requirements, bytes)
+    build(BASE, {"requirements.txt": requirements.decode()}, _DOCKERFILE)
 
 
 def app(name: str = "healthy", **more: str | bytes | None) -> dict[str, str | bytes | None]:

@@ -92,7 +92,7 @@ async def test_what_no_preview_owns_goes_and_what_is_others_stays(tmp_path: Path
     """First with all that is known, then after the server has lost all that it knew."""
     repository = Branches(tmp_path, "swept")
     repository.write("main", app())
-    async with docker_served(tmp_path / "home") as server:
+    async with docker_served(tmp_path / "home", {"IMAGE_BYTES": "0"}) as server:
         installation = server.home.installation
         await server.add_project("swept", repository.path)
         preview = await server.deploy("swept", "main")
@@ -106,14 +106,14 @@ async def test_what_no_preview_owns_goes_and_what_is_others_stays(tmp_path: Path
         async with things(**owners) as made:
             await server.kill()
             await server.start()
-            assert "container" not in await made["ghost"].there()
-            assert "network" not in await made["ghost"].there()
+            assert await made["ghost"].there() == ["volume"]  # previews have none with a name
             everything = ["container", "network", "image", "volume"]
             for name in ("stranger", "other"):
                 assert await made[name].there() == everything, name
             (still,) = await containers_of(installation, preview="swept/main")
             assert still["State"]["StartedAt"] == kept["State"]["StartedAt"]
             assert (await server.visit(preview)).status_code == 200
+            assert await images_of(installation) == {still["Image"]}
 
             await lose_the_store(server)
             await server.start()
@@ -127,6 +127,7 @@ async def test_what_no_preview_owns_goes_and_what_is_others_stays(tmp_path: Path
             async with await psycopg.AsyncConnection.connect(url) as admin:
                 names = [name for (name,) in await rows(admin, "SELECT datname FROM pg_database")]
             assert not [name for name in names if str(name).startswith("swept")]
+            assert await images_of(installation) == set()
             for name in ("stranger", "other"):
                 assert await made[name].there() == everything, name
 
@@ -134,6 +135,12 @@ async def test_what_no_preview_owns_goes_and_what_is_others_stays(tmp_path: Path
         again = await server.deploy("swept", "main")
         assert again["state"] == "ready", again["deployment"]
         assert (await server.visit(again)).status_code == 200
+
+
+async def images_of(installation: str) -> set[str]:
+    filters = {"label": [f"previewdrop.installation={installation}"]}
+    async with engine() as docker:
+        return {one["Id"] for one in await docker.get("/images/json", {"filters": filters})}
 
 
 async def lose_the_store(server: Server) -> None:
