@@ -71,7 +71,7 @@ async def test_a_renamed_repository_is_followed_with_the_same_method(status: int
         "http://api.github.test/x",
         "//evil.test/x",
         "https://api.github.test:444/x",
-        "https://[",
+        "http://[::1",
         None,
     ],
 )

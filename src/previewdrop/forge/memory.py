@@ -1,0 +1,250 @@
+"""A code host in memory for tests and dry runs, which misbehaves when it is told to.
+
+    forge = MemoryForge()
+    repository = forge.add(Repository(1, "acme/shop", "/srv/shop.git"))
+    forge.misbehave(Misbehaviour.HALFWAY, call="comment", times=1)   # made, but the answer is lost
+
+What it was told is in plain public collections, and the names of the calls it got in `calls`.
+Webhooks that it signs itself come from `deliver`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import itertools
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from previewdrop.domain.errors import BadInput, Unavailable
+from previewdrop.domain.secret import Secret
+from previewdrop.forge.base import Environment, Page, Refused, Status, Verdict
+from previewdrop.forge.events import Delivery, Event, Pull, Repository
+
+_SIGNATURE = "x-memory-signature"
+_DELIVERY = "x-memory-delivery"
+
+
+class Misbehaviour(StrEnum):
+    """What the code host does wrong."""
+
+    SLOW = "slow"
+    """The call does not go on until `go_on()`; `reached(call)` waits until it hangs there."""
+    UNAVAILABLE = "unavailable"
+    """The call changes nothing and raises Unavailable."""
+    LIMITED = "limited"
+    """The same, with the seconds to wait in `limit`."""
+    REFUSED = "refused"
+    """The call changes nothing and raises Refused, as for a missing permission."""
+    HALFWAY = "halfway"
+    """The call does its work, then raises Unavailable: the answer was lost."""
+
+
+@dataclass(slots=True)
+class MemoryComment:
+    """A comment: `text` with the mark that it begins with."""
+
+    repository: int
+    number: int
+    author: str
+    text: str
+
+
+class MemoryForge:
+    """A Forge. Change its public parts at any time: they are what the host would say now.
+
+    `pulls` are by repository and number, `statuses` by repository, commit and context,
+    `deployments` the newest of each id, `reactions` (comment, reaction) in order. `writers` are
+    (repository, login). `author` is the login of our own comments.
+    """
+
+    author = "previewdrop[bot]"
+    limit = 60.0
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.known: dict[int, Repository] = {}
+        self.pulls: dict[tuple[int, int], Pull] = {}
+        self.writers: set[tuple[int, str]] = set()
+        self.comments: dict[int, MemoryComment] = {}
+        self.statuses: dict[tuple[int, str, str], Status] = {}
+        self.deployments: dict[int, tuple[int, Environment]] = {}
+        self.reactions: list[tuple[int, str]] = []
+        self.webhook = Secret("memory")
+        self._deliveries: dict[str, Delivery] = {}
+        self._ids = itertools.count(1)
+        self._faults: dict[str, deque[Misbehaviour]] = {}
+        self._always: dict[str, Misbehaviour] = {}
+        self._gate = asyncio.Event()
+        self._hanging: dict[str, asyncio.Event] = {}
+
+    def misbehave(self, how: Misbehaviour, *, call: str, times: int | None = None) -> None:
+        """From now on `call` misbehaves: the next `times` times, or until `behave()`."""
+        if how is Misbehaviour.SLOW:
+            self._gate.clear()
+        if times is None:
+            self._always[call] = how
+        else:
+            self._faults.setdefault(call, deque()).extend([how] * times)
+
+    def behave(self) -> None:
+        """Ends all misbehaviour; calls that hang go on."""
+        self._faults.clear()
+        self._always.clear()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Lets every call that hangs, and every later slow one, go on."""
+        self._gate.set()
+
+    async def reached(self, call: str) -> None:
+        """Returns when a slow `call` hangs."""
+        await self._hanging.setdefault(call, asyncio.Event()).wait()
+
+    def add(self, repository: Repository, *pulls: Pull) -> Repository:
+        """A repository within reach, or one that changed, and pull requests of it."""
+        self.known[repository.id] = repository
+        for pull in pulls:
+            self.pulls[repository.id, pull.number] = pull
+        return repository
+
+    def deliver(self, *events: Event, kind: str = "memory") -> tuple[dict[str, str], bytes]:
+        """Headers and body of a webhook that tells these events; send it twice to repeat it."""
+        delivery = Delivery(f"memory-{next(self._ids)}", kind, events)
+        self._deliveries[delivery.id] = delivery
+        body = delivery.id.encode()
+        return {_SIGNATURE: self._signature(body), _DELIVERY: delivery.id}, body
+
+    def written(self, repository: Repository, number: int, author: str, text: str) -> int:
+        """Somebody's comment; its id."""
+        comment = next(self._ids)
+        self.comments[comment] = MemoryComment(repository.id, number, author, text)
+        return comment
+
+    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
+        return hmac.compare_digest(headers.get(_SIGNATURE, ""), self._signature(body))
+
+    def parsed(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        try:
+            return self._deliveries[body.decode()]
+        except (KeyError, UnicodeDecodeError) as error:
+            raise BadInput("The webhook's body is none of the in-memory code host.") from error
+
+    async def repositories(self) -> list[Repository]:
+        await self._enter("repositories")
+        return list(self.known.values())
+
+    async def open_pulls(self, repository: Repository, mark: str | None = None) -> Page:
+        await self._enter("open_pulls", repository)
+        found = tuple(
+            pull for (there, _), pull in self.pulls.items() if there == repository.id and pull.open
+        )
+        now = hashlib.sha256(repr(found).encode(errors="replace")).hexdigest()
+        return Page(None if mark == now else found, now)
+
+    async def pull(self, repository: Repository, number: int) -> Pull | None:
+        await self._enter("pull", repository)
+        return self.pulls.get((repository.id, number))
+
+    async def may_write(self, repository: Repository, login: str) -> bool:
+        await self._enter("may_write", repository)
+        return (repository.id, login) in self.writers
+
+    async def login(self, repository: Repository) -> tuple[str, Secret]:
+        await self._enter("login", repository)
+        return "memory", Secret("memory-token")
+
+    async def comment(
+        self, repository: Repository, number: int, mark: str, text: str, known: int | None
+    ) -> int:
+        fault = await self._enter("comment", repository)
+        comment = known if known in self.comments else self._find(repository, number, mark)
+        if comment is None:
+            comment = next(self._ids)
+        said = f"{mark}\n{text}"
+        self.comments[comment] = MemoryComment(repository.id, number, self.author, said)
+        self._leave("comment", fault)
+        return comment
+
+    async def react(self, repository: Repository, comment: int, reaction: str) -> None:
+        fault = await self._enter("react", repository)
+        if comment not in self.comments:
+            raise _refused("react", 404)
+        if (comment, reaction) not in self.reactions:
+            self.reactions.append((comment, reaction))
+        self._leave("react", fault)
+
+    async def status(self, repository: Repository, status: Status) -> None:
+        fault = await self._enter("status", repository)
+        self.statuses[repository.id, status.commit, status.context] = status
+        self._leave("status", fault)
+
+    async def environment(
+        self, repository: Repository, environment: Environment, known: int | None
+    ) -> int | None:
+        fault = await self._enter("environment", repository)
+        same = [
+            deployment
+            for deployment, (there, listed) in sorted(self.deployments.items())
+            if there == repository.id and listed.name == environment.name
+        ]
+        if environment.verdict is None:
+            self._retire(same)
+            self._leave("environment", fault)
+            return same[-1] if same else None
+        current = self._deployment(same, environment.commit)
+        self.deployments[current] = repository.id, environment
+        if environment.verdict is Verdict.SUCCESS:
+            self._retire([each for each in same if each < current])
+        self._leave("environment", fault)
+        return current
+
+    def _deployment(self, same: list[int], commit: str) -> int:
+        made = (each for each in same if self.deployments[each][1].commit == commit)
+        return next(made, None) or next(self._ids)
+
+    def _retire(self, deployments: list[int]) -> None:
+        for each in deployments:
+            there, environment = self.deployments[each]
+            self.deployments[each] = there, replace(environment, verdict=None, url=None)
+
+    def _find(self, repository: Repository, number: int, mark: str) -> int | None:
+        for comment, there in self.comments.items():
+            place = (there.repository, there.number, there.author)
+            if place == (repository.id, number, self.author) and there.text.startswith(mark):
+                return comment
+        return None
+
+    def _signature(self, body: bytes) -> str:
+        return hmac.new(self.webhook.reveal().encode(), body, hashlib.sha256).hexdigest()
+
+    async def _enter(self, call: str, repository: Repository | None = None) -> Misbehaviour | None:
+        self.calls.append(call)
+        pending = self._faults.get(call)
+        fault = pending.popleft() if pending else self._always.get(call)
+        if fault is Misbehaviour.SLOW:
+            self._hanging.setdefault(call, asyncio.Event()).set()
+            await self._gate.wait()
+        elif fault is Misbehaviour.UNAVAILABLE:
+            raise Unavailable(f"The in-memory code host did not answer {call}.")
+        elif fault is Misbehaviour.LIMITED:
+            raise Unavailable("The in-memory code host wants fewer calls.", seconds=self.limit)
+        elif fault is Misbehaviour.REFUSED:
+            raise _refused(call, 403)
+        if repository is not None and repository.id not in self.known:
+            raise _refused(call, 404)
+        return fault
+
+    def _leave(self, call: str, fault: Misbehaviour | None) -> None:
+        if fault is Misbehaviour.HALFWAY:
+            raise Unavailable(f"The answer of the in-memory code host to {call} was lost.")
+
+
+def _refused(call: str, answer: int) -> Refused:
+    reason = "Not Found" if answer == 404 else "Forbidden"
+    return Refused(
+        f"The in-memory code host refused {call}: {reason}.", answer=answer, reason=reason
+    )
