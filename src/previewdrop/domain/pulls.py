@@ -50,6 +50,14 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Expiry:
+    """The preview was removed at a time because nobody used it, with this commit as the head."""
+
+    at: datetime
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Show:
     """Preview this commit, with the project's secrets or without.
 
@@ -79,14 +87,18 @@ Wanted = Show | Keep | Nothing
 
 
 def wanted(
-    pull: Pull, policy: PullPolicy, marks: Collection[Mark] = (), message: str | None = None
+    pull: Pull,
+    policy: PullPolicy,
+    marks: Collection[Mark] = (),
+    message: str | None = None,
+    expired: Expiry | None = None,
 ) -> Wanted:
     """What should be live for a pull request. `message` is that of its head commit, if known.
 
-    Nothing but these four counts, neither the event that brought them nor their order. A closed
-    one comes first, whatever else holds, so that nothing outlives its pull request. A command to
+    Nothing but these counts, neither the event that brought them nor their order. A closed one
+    comes first, whatever else holds, so that nothing outlives its pull request. A command to
     deploy wins over all rules but `never`, and over `[skip preview]` in the commit it was given
-    at; it never approves code of a fork.
+    at; it never approves code of a fork. What expired comes back with a push or a command.
     """
     said = max(marks, key=_order, default=None)
     asked = said is not None and said.verb is not Verb.STOP
@@ -94,6 +106,8 @@ def wanted(
         return Nothing(refusal)
     if said and not asked:
         return Nothing(reasons.STOPPED)
+    if expired and expired.commit == pull.head and not (said and said.at > expired.at):
+        return Nothing(reasons.EXPIRED)
     if not asked and (doubt := _unasked(pull, policy)):
         return Nothing(doubt)
     if pull.fork is not False:

@@ -14,6 +14,7 @@ class Why(StrEnum):
     FORK = "fork"
     FORBIDDEN = "forbidden"
     STOPPED = "stopped"
+    EXPIRED = "expired"
     BASE = "base"
     DRAFT = "draft"
     BOT = "bot"
@@ -34,30 +35,37 @@ class Reason:
 
 _ASK = "Write `/preview` to deploy it all the same."
 
-FORK = Reason(Why.FORK, "It comes from a fork, and forks get no previews here.")
-DRAFT = Reason(Why.DRAFT, "It is a draft.", f"Mark it as ready for review. {_ASK}")
-BOT = Reason(Why.BOT, "A bot has opened it.", _ASK)
+FORK = Reason(Why.FORK, "This pull request comes from a fork, and forks get no previews here.")
+DRAFT = Reason(
+    Why.DRAFT, "This pull request is a draft.", "Mark it as ready for review, or write `/preview`."
+)
+BOT = Reason(Why.BOT, "A bot opened this pull request.", _ASK)
 ON_DEMAND = Reason(Why.ON_DEMAND, "Previews are made on demand here.", _ASK)
-STOPPED = Reason(
-    Why.STOPPED, "It was stopped by `/preview stop`.", "Write `/preview` to bring it back."
+STOPPED = Reason(Why.STOPPED, "Somebody wrote `/preview stop`.", "Write `/preview` to start again.")
+
+EXPIRED = Reason(
+    Why.EXPIRED,
+    "Nobody pushed to it or asked for its pages for a long time.",
+    "Push, or write `/preview`, to start again.",
 )
 
 
 def closed(*, merged: bool) -> Reason:
-    return Reason(Why.CLOSED, f"The pull request was {'merged' if merged else 'closed'}.")
+    return Reason(Why.CLOSED, f"This pull request was {'merged' if merged else 'closed'}.")
 
 
 def forbidden(labels: Collection[str]) -> Reason:
-    hint = "Take the label away to get one."
-    return Reason(Why.FORBIDDEN, f"It has the label {_named(labels)}.", hint)
+    message = f"This pull request has the label {_named(labels)}."
+    return Reason(Why.FORBIDDEN, message, "Take the label away to get a preview.")
 
 
 def base(branch: str) -> Reason:
-    return Reason(Why.BASE, f"It leads to {_named([branch])}, which is not watched.", _ASK)
+    message = f"This pull request leads to {_named([branch])}, which is not watched."
+    return Reason(Why.BASE, message, _ASK)
 
 
 def unlabelled(labels: Collection[str]) -> Reason:
-    message = f"It has no label that asks for one: {_named(labels)}."
+    message = f"This pull request has no label that asks for a preview: {_named(labels)}."
     return Reason(Why.LABEL, message, "Add one, or write `/preview`.")
 
 

@@ -69,7 +69,7 @@ def _changing(facts: Facts) -> Iterator[str]:
     elif facts.beside is not None:
         yield _under_way(facts, facts.beside)
     elif facts.upcoming is not None:
-        yield "\n".join((f"⏳ Next to preview: {_commit(facts.upcoming)}", *_promise(facts)))
+        yield "\n".join((f"⏳ Queued: {_commit(facts.upcoming)}", *_promise(facts)))
     elif facts.live is None and facts.skipped is None:
         yield "⏳ No preview yet."
 
@@ -88,8 +88,7 @@ def _skipped(reason: Reason, *, alone: bool) -> str:
 
 
 def _under_way(facts: Facts, attempt: Attempt) -> str:
-    verb = "Building the preview of" if facts.live is None else "Building"
-    lines = [f"⏳ {verb} {_commit(attempt.commit, attempt.title)}"]
+    lines = [f"⏳ {attempt.state.capitalize()}: {_commit(attempt.commit, attempt.title)}"]
     past, now = wording.done(attempt), wording.running(attempt)
     steps = [f"Done: {past}."] if past else []
     steps += [f"Now: {now}."] if now else []
@@ -122,7 +121,7 @@ def _rows(facts: Facts, live: Attempt) -> Iterator[tuple[str, str]]:
     alone = facts.beside is None and facts.upcoming is None and facts.skipped is None
     yield ("commit" if alone else "live commit"), _commit(live.commit, live.title, cell=True)
     if took := wording.took(live):
-        yield "ready in", prose(took, _NOTE, cell=True)
+        yield "ready in", took
     if facts.database is not None:
         name, fate = code(facts.database.name, 63, cell=True), wording.became(facts.database)
         yield "database", f"{name}, {fate}" if fate else name

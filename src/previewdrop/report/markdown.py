@@ -20,7 +20,7 @@ writing-on-github/working-with-advanced-formatting/autolinked-references-and-url
 
 _AROUND = re.compile(r"([(\[{\"'<]*)(.*?)([)\]}\"'>.,;:!?]*)", re.DOTALL)
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&~]")
-_BEGINS_BLOCK = re.compile(r"(\d*)([#+=:/.)-])")
+_BEGINS_BLOCK = re.compile(r"([#+=:/-])|\d+([.)])(?!\S)")
 _ADDRESS = re.compile(r"(https?://[a-z0-9.-]+(?::\d+)?)(/.*)?", re.IGNORECASE | re.DOTALL)
 _LOOSE = re.compile(r"~|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|[^A-Za-z0-9/=]\Z")
 
@@ -37,7 +37,10 @@ def prose(text: str, most: int, *, cell: bool = False) -> str:
         else:
             line += _SPECIAL.sub(r"\\\g<0>", piece).replace("|", "&#124;")
         after_code = is_code
-    return _BEGINS_BLOCK.sub(r"\1\\\2", line, count=1) if _BEGINS_BLOCK.match(line) else line
+    if found := _BEGINS_BLOCK.match(line):
+        sign = found.start(found.lastindex or 0)
+        return f"{line[:sign]}\\{line[sign:]}"
+    return line
 
 
 def code(text: str, most: int, *, cell: bool = False) -> str:

@@ -120,7 +120,7 @@ reports = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(text=hostile, cell=st.booleans())
 def test_a_line_of_text_stays_one_line_of_the_same_text(text: str, cell: bool):
     (opened, inline, closed) = GITHUB.parse(prose(text, 200, cell=cell)) or [
@@ -139,7 +139,7 @@ def test_a_line_of_text_stays_one_line_of_the_same_text(text: str, cell: bool):
     _is_silent(inline)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=hostile, before=st.sampled_from(["", "x ", "`x` "]))
 def test_code_holds_what_is_in_it(text: str, before: str):
     children = GITHUB.parseInline(before + code(text, 200))[0].children or []
@@ -148,7 +148,7 @@ def test_code_holds_what_is_in_it(text: str, before: str):
     assert codes == (["x"] if "`" in before else []) + inside
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cells=st.lists(st.tuples(hostile, hostile), min_size=1, max_size=3))
 def test_a_table_keeps_its_cells(cells: list[tuple[str, str]]):
     rows = [f"| {code(a, 50, cell=True)} x | {prose(b, 50, cell=True)} y |" for a, b in cells]
@@ -159,7 +159,7 @@ def test_a_table_keeps_its_cells(cells: list[tuple[str, str]]):
     assert [_letters(text) for text in shown] == [_letters(text) for text in wanted]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(lines=st.lists(hostile, max_size=6))
 def test_a_log_stays_in_its_block(lines: list[str]):
     tokens = GITHUB.parse(f"<details>\n\n{block(lines, 100)}\n\n</details>")
@@ -167,7 +167,7 @@ def test_a_log_stays_in_its_block(lines: list[str]):
     assert tokens[1].content.count("\n") == len(lines)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(facts=reports)
 def test_a_comment_has_the_shape_that_harmless_text_would_give_it(facts: Facts):
     text = comment(facts)
@@ -176,7 +176,7 @@ def test_a_comment_has_the_shape_that_harmless_text_would_give_it(facts: Facts):
     _is_ours(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(logs=st.lists(st.lists(hostile, max_size=4), max_size=3), word=hostile)
 def test_answers_are_ours_too(logs: list[list[str]], word: str):
     for text in (
@@ -187,7 +187,7 @@ def test_answers_are_ours_too(logs: list[list[str]], word: str):
         _is_ours(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(facts=reports)
 def test_nothing_is_green_before_this_very_commit_is_live(facts: Facts):
     for told in (commit_status(facts), environment_status(facts)):
