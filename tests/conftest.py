@@ -90,3 +90,13 @@ async def container_services(
             yield services
         finally:
             await services.remove()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def container_addresses(container_services: ContainerServices) -> dict[str, str]:
+    """Where this machine reaches the services in containers, by role."""
+    async with containers.engine() as engine:
+        return {
+            role: await containers.address_of(engine, name)
+            for role, name in container_services.names.items()
+        }

@@ -11,7 +11,6 @@ import pytest_asyncio
 from valkey.asyncio import Valkey
 from valkey.exceptions import AuthenticationError, ConnectionError, NoPermissionError, ResponseError
 
-import container_services as containers
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import CacheSpec
@@ -34,14 +33,13 @@ class Server:
         return self.host, self.port
 
 
-@pytest_asyncio.fixture(params=["embedded", "container"])
-async def server(request: pytest.FixtureRequest) -> Server:
+@pytest.fixture(params=["embedded", "container"])
+def server(request: pytest.FixtureRequest) -> Server:
     if request.param == "embedded":
         service = request.getfixturevalue("valkey_service")
         return Server(service.admin_url, *service.reach())
     services = request.getfixturevalue("container_services")
-    async with containers.engine() as engine:
-        host = await containers.address_of(engine, services.names["cache"])
+    host = request.getfixturevalue("container_addresses")["cache"]
     return Server(services.cache.admin_url, host, 6379)
 
 

@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from psycopg import errors
 
-import container_services as containers
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import DatabaseSpec
@@ -34,14 +33,11 @@ class Server:
     closed: tuple[str, ...] = ("postgres", "template1")
 
 
-@pytest_asyncio.fixture(params=["superuser", "ordinary administrator", "container"])
-async def server(request: pytest.FixtureRequest) -> Server:
+@pytest.fixture(params=["superuser", "ordinary administrator", "container"])
+def server(request: pytest.FixtureRequest) -> Server:
     if request.param == "container":
-        services = request.getfixturevalue("container_services")
-        async with containers.engine() as engine:
-            host = await containers.address_of(engine, services.names["db"])
-        url = services.database.admin_url
-        return Server(url, url, host, 5432)
+        url = request.getfixturevalue("container_services").database.admin_url
+        return Server(url, url, request.getfixturevalue("container_addresses")["db"], 5432)
     service = request.getfixturevalue("postgres_service")
     url = service.admin_url
     if request.param == "ordinary administrator":
