@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 
@@ -65,6 +65,13 @@ def test_which_one_counts_does_not_depend_on_which_came_first(former: Pull, latt
     assert undecided(former, latter) == undecided(latter, former)
 
 
+@given(pull=pulls, other=pulls)
+def test_a_difference_in_one_field_alone_is_decided_too(pull: Pull, other: Pull):
+    for field in fields(Pull):
+        changed = replace(pull, **{field.name: getattr(other, field.name)})
+        assert newer(pull, changed) == newer(changed, pull)
+
+
 @given(one=pulls, two=pulls, three=pulls)
 def test_nor_on_which_were_compared_first(one: Pull, two: Pull, three: Pull):
     assert newer(newer(one, two), three) == newer(one, newer(two, three))
@@ -82,6 +89,14 @@ def test_closed_beats_open_in_the_same_second(pull: Pull, other: Pull):
     reopened = replace(other, open=True, seen=closed.seen, asked=None)
     assert newer(reopened, closed) == closed
     assert undecided(reopened, closed)
+
+
+@given(pull=pulls, other=pulls)
+def test_an_answer_within_that_second_counts_no_more_than_an_event(pull: Pull, other: Pull):
+    closed = replace(pull, open=False, asked=None)
+    answer = replace(other, open=True, seen=closed.seen, asked=closed.seen)
+    assert newer(answer, closed) == closed
+    assert undecided(answer, closed)
 
 
 @given(pull=pulls, other=pulls)

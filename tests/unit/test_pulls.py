@@ -105,6 +105,7 @@ def test_what_was_said_last_counts():
     assert wanted(PULL, ALL, [stop, mark(Verb.REDEPLOY, minute=2)]) == Show(HEAD)
     at_once = [mark(Verb.DEPLOY, minute=1), stop]
     assert why(wanted(PULL, ALL, at_once)) is Why.STOPPED
+    assert why(wanted(PULL, ALL, [mark(Verb.APPROVE, minute=1), stop])) is Why.STOPPED
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Answers to commands in comments, as Markdown. Each begins unseen, so that it commands nothing."""
+"""Answers to commands in comments, as Markdown: what follows the mark of an answer."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ _COMMANDS = (
 
 
 def answer_mark(question: int) -> str:
-    """How the answer to a comment begins, unseen, so that nobody is answered twice."""
+    """How the answer to a comment of this id begins, unseen, so that nobody is answered twice."""
     return f"{OURS}answer {question} -->"
 
 
-def help_text(question: int, unknown: str | None = None) -> str:
-    """All commands; `unknown` is a word that was taken for one. `question` is a comment's id."""
+def help_text(unknown: str | None = None) -> str:
+    """All commands; `unknown` is a word that was taken for one."""
     first = "Commands, for everybody with write access to this repository:"
     if unknown:
         first = f"{code(unknown, 40)} is no command. {first}"
     lines = [f"- {code(name, 40)}: {prose(does, 100)}" for name, does in _COMMANDS]
-    return "\n".join((answer_mark(question), first, "", *lines, ""))
+    return "\n".join((first, "", *lines, ""))
 
 
 def logs_text(
-    question: int,
     name: str,
     logs: Sequence[tuple[str, Sequence[str]]],
     details_url: str | None = None,
@@ -50,14 +49,13 @@ def logs_text(
         parts = [f"{code(name, 80)} has no logs yet."]
     if details_url:
         parts.append(f"[Full log]({address(details_url)})")
-    return "\n".join((answer_mark(question), "\n\n".join(parts), ""))
+    return "\n\n".join(parts) + "\n"
 
 
-def approval_text(question: int, head: str) -> str:
+def approval_text(head: str) -> str:
     """What to say to an approval that does not name the newest commit."""
     return "\n".join(
         (
-            answer_mark(question),
             f"That is not the newest commit, which is {code(wording.short(head), 7)}. "
             "Please read it first.",
             f"To approve it, write {code(f'/preview approve {head}', 100)}.",

@@ -33,8 +33,8 @@ def opens(facts: Facts) -> bool:
 
 
 def comment(facts: Facts) -> str:
-    """The whole comment as Markdown. Links in it are ours only; all other text stays text."""
-    return "\n".join((mark(facts.name), "\n\n".join(_blocks(facts)), ""))
+    """What follows the mark, as Markdown. Links are ours only; all text of others stays text."""
+    return "\n\n".join(_blocks(facts)) + "\n"
 
 
 def _blocks(facts: Facts) -> Iterator[str]:

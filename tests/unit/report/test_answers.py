@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-from previewdrop.report.answers import approval_text, help_text, logs_text
+from previewdrop.domain.commands import OURS
+from previewdrop.report.answers import answer_mark, approval_text, help_text, logs_text
 
 
 def test_help():
-    assert help_text(7) == dedent("""\
-        <!-- previewdrop:answer 7 -->
+    assert help_text() == dedent("""\
         Commands, for everybody with write access to this repository:
 
         - `/preview`: deploy this pull request, also when the rules leave it out
@@ -23,12 +23,12 @@ def test_help():
 
 
 def test_help_for_a_word_that_is_no_command():
-    assert "\n`restart` is no command. Commands, for everybody" in help_text(7, "restart")
+    assert "`restart` is no command. Commands, for everybody" in help_text("restart")
 
 
 def test_logs_are_folded_and_cut_at_their_end():
     lines = [f"line {number}" for number in range(500)]
-    text = logs_text(7, "shop/pr-42", [("Build", lines), ("Web", ["GET /"]), ("Worker", ["x"])])
+    text = logs_text("shop/pr-42", [("Build", lines), ("Web", ["GET /"]), ("Worker", ["x"])])
     assert "line 379\n" not in text
     assert "line 380\n" in text
     assert text.endswith(
@@ -50,8 +50,7 @@ def test_logs_are_folded_and_cut_at_their_end():
 
 
 def test_no_logs_yet():
-    assert logs_text(7, "shop/pr-42", [("Build", [])], "https://myapp.com/42") == dedent("""\
-        <!-- previewdrop:answer 7 -->
+    assert logs_text("shop/pr-42", [("Build", [])], "https://myapp.com/42") == dedent("""\
         `shop/pr-42` has no logs yet.
 
         [Full log](https://myapp.com/42)
@@ -59,8 +58,12 @@ def test_no_logs_yet():
 
 
 def test_an_approval_of_another_commit():
-    assert approval_text(7, "a" * 40) == dedent(f"""\
-        <!-- previewdrop:answer 7 -->
+    assert approval_text("a" * 40) == dedent(f"""\
         That is not the newest commit, which is `aaaaaaa`. Please read it first.
         To approve it, write `/preview approve {"a" * 40}`.
         """)
+
+
+def test_an_answer_is_known_by_its_question():
+    assert answer_mark(7) == "<!-- previewdrop:answer 7 -->"
+    assert answer_mark(7).startswith(OURS)

@@ -26,16 +26,13 @@ LIVE_TABLE = """\
 NEW = "b0b1b2b" + "0" * 33
 
 
-def said(facts: Facts) -> str:
-    """The comment without the mark that nobody sees."""
-    first, _, rest = comment(facts).partition("\n")
-    assert first == mark("shop/pr-42") == "<!-- previewdrop:shop/pr-42 -->"
-    return rest
+def test_it_is_known_by_its_preview():
+    assert mark("shop/pr-42") == "<!-- previewdrop:shop/pr-42 -->"
 
 
 def test_a_live_preview(live: Facts):
     table = LIVE_TABLE.replace("live commit", "commit")
-    assert said(live) == f"{LINKS}\n{table}"
+    assert comment(live) == f"{LINKS}\n{table}"
 
 
 def test_a_push_to_a_live_preview(live: Facts, building: Attempt):
@@ -45,12 +42,12 @@ def test_a_push_to_a_live_preview(live: Facts, building: Attempt):
         `a1b2c3d` stays live until then.
         """)
     pushed = replace(live, head=NEW, desired=NEW, newest=building)
-    assert said(pushed) == f"{LINKS}\n{news}\n{LIVE_TABLE}"
+    assert comment(pushed) == f"{LINKS}\n{news}\n{LIVE_TABLE}"
 
 
 def test_a_push_that_nothing_has_begun_for(live: Facts):
     news = "⏳ Queued: `b0b1b2b`\n`a1b2c3d` stays live until then.\n"
-    assert said(replace(live, head=NEW, desired=NEW)) == f"{LINKS}\n{news}\n{LIVE_TABLE}"
+    assert comment(replace(live, head=NEW, desired=NEW)) == f"{LINKS}\n{news}\n{LIVE_TABLE}"
 
 
 def test_a_push_that_failed(live: Facts, failed: Attempt):
@@ -72,16 +69,16 @@ def test_a_push_that_failed(live: Facts, failed: Attempt):
         Write `/preview redeploy` to try again, `/preview logs` for more of the log.
         """)
     pushed = replace(live, head=NEW, desired=NEW, newest=failed)
-    assert said(pushed) == f"{LINKS}\n{news}\n{LIVE_TABLE}"
+    assert comment(pushed) == f"{LINKS}\n{news}\n{LIVE_TABLE}"
 
 
 def test_a_new_deployment_of_what_is_live_failed(live: Facts, failed: Attempt):
     again = replace(live, newest=replace(failed, commit=live.head, title="Add contact e-mail"))
-    assert "❌ New deployment failed: `a1b2c3d` Add contact e-mail\n" in said(again)
+    assert "❌ New deployment failed: `a1b2c3d` Add contact e-mail\n" in comment(again)
 
 
 def test_a_first_deployment(first: Facts, building: Attempt):
-    assert said(replace(first, desired=NEW, newest=building)) == dedent("""\
+    assert comment(replace(first, desired=NEW, newest=building)) == dedent("""\
         ⏳ Building: `b0b1b2b` Rename users.email
         Done: checkout 0.1. Now: build, database.
         It will be at `https://pr-42.preview.myapp.com`
@@ -90,7 +87,7 @@ def test_a_first_deployment(first: Facts, building: Attempt):
 
 def test_a_first_deployment_that_failed(first: Facts, failed: Attempt):
     facts = replace(first, desired=NEW, newest=failed, details_url="https://myapp.com/42")
-    text = said(facts)
+    text = comment(facts)
     assert text.startswith(
         "❌ Preview failed: `b0b1b2b` Rename users.email (`#41`)\n\npost-deploy "
     )
@@ -103,7 +100,7 @@ def test_a_first_deployment_that_failed(first: Facts, failed: Attempt):
 
 def test_a_failed_push_that_a_newer_one_follows(live: Facts, failed: Attempt):
     newest = "c" * 40
-    assert "⏳ Queued: `ccccccc`\n" in said(
+    assert "⏳ Queued: `ccccccc`\n" in comment(
         replace(live, head=newest, desired=newest, newest=failed)
     )
 
@@ -111,7 +108,7 @@ def test_a_failed_push_that_a_newer_one_follows(live: Facts, failed: Attempt):
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_a_preview_that_nothing_has_begun_for(first: Facts, building: Attempt, interrupted: bool):
     cancelled = replace(building, commit=first.head, state=DeploymentState.CANCELLED)
-    assert said(replace(first, newest=cancelled if interrupted else None)) == dedent("""\
+    assert comment(replace(first, newest=cancelled if interrupted else None)) == dedent("""\
         ⏳ Queued: `a1b2c3d`
         It will be at `https://pr-42.preview.myapp.com`
         """)
@@ -119,20 +116,22 @@ def test_a_preview_that_nothing_has_begun_for(first: Facts, building: Attempt, i
 
 def test_a_preview_without_room(first: Facts):
     waiting = "shop has 2 live previews, its limit. Remove one with `previewdrop down`."
-    assert said(replace(first, waiting=waiting)) == dedent("""\
+    assert comment(replace(first, waiting=waiting)) == dedent("""\
         ⏸️ Waiting to preview `a1b2c3d`
         shop has 2 live previews, its limit. Remove one with `previewdrop down`.
         """)
 
 
 def test_an_app_that_does_not_come_back(live: Facts):
-    text = said(replace(live, waiting="The app ended and does not come back; it is tried again."))
+    text = comment(
+        replace(live, waiting="The app ended and does not come back; it is tried again.")
+    )
     assert "\n⚠️ The app ended and does not come back; it is tried again.\n" in text
 
 
 def test_a_fork(first: Facts):
     facts = replace(first, desired=None, skipped=reasons.unapproved(first.head))
-    assert said(facts) == (
+    assert comment(facts) == (
         "🔒 Approval needed.\n"
         "`a1b2c3d` is code from a fork. It runs only after somebody with write access to this "
         "repository has read and approved it.\n"
@@ -142,7 +141,7 @@ def test_a_fork(first: Facts):
 
 
 def test_a_push_to_a_fork_that_was_approved_before(live: Facts):
-    text = said(replace(live, head=NEW, skipped=reasons.unapproved(NEW)))
+    text = comment(replace(live, head=NEW, skipped=reasons.unapproved(NEW)))
     assert text.startswith(f"{LINKS}\n🔒 Approval needed.\n`b0b1b2b` is code from a fork.")
     assert text.endswith(f"\n{LIVE_TABLE}")
 
@@ -154,12 +153,12 @@ def test_a_commit_that_asks_to_be_left_out(live: Facts):
         Write `/preview` to deploy it all the same.
         """)
     facts = replace(live, head=NEW, skipped=reasons.skipped(NEW))
-    assert said(facts) == f"{LINKS}\n{news}\n{LIVE_TABLE}"
+    assert comment(facts) == f"{LINKS}\n{news}\n{LIVE_TABLE}"
 
 
 def test_a_pull_request_that_the_rules_leave_out(first: Facts):
     facts = replace(first, desired=None, skipped=reasons.DRAFT)
-    assert said(facts) == dedent("""\
+    assert comment(facts) == dedent("""\
         ⏭️ No preview.
         This pull request is a draft.
         Mark it as ready for review, or write `/preview`.
@@ -169,12 +168,12 @@ def test_a_pull_request_that_the_rules_leave_out(first: Facts):
 
 def test_a_preview_on_its_way_out(live: Facts):
     facts = replace(live, removal=Removal(done=False, reason=reasons.closed(merged=True)))
-    assert said(facts) == "🧹 Preview is being removed.\nThis pull request was merged.\n"
+    assert comment(facts) == "🧹 Preview is being removed.\nThis pull request was merged.\n"
 
 
 def test_a_preview_that_is_gone(first: Facts):
     facts = replace(first, removal=Removal(done=True, reason=reasons.STOPPED))
-    assert said(facts) == dedent("""\
+    assert comment(facts) == dedent("""\
         🧹 Preview removed. Its URL, its processes, its database and its cache are gone.
         Somebody wrote `/preview stop`.
         Write `/preview` to start again.
@@ -192,7 +191,7 @@ def test_what_is_worth_knowing_beside_it(live: Facts):
         warnings=("Previews are not isolated from each other.",),
         database=Database("shop_pr_42", Fate.RECREATED, 0),
     )
-    assert said(facts).endswith(
+    assert comment(facts).endswith(
         dedent("""\
             | database | `shop_pr_42`, recreated, no migrations applied |
 
@@ -217,6 +216,8 @@ def test_what_is_worth_knowing_beside_it(live: Facts):
         ("Fix #12 for @bob (#13)", "Fix `#12` for `@bob` (`#13`)"),
         ("See https://evil.example.", "See `https://evil.example`."),
         ("Costs $5 or $6", "Costs `$5` or `$6`"),
+        ("`a``b`@c", "`a` `b` `@c`"),
+        ("```a```", r"\`\``a`\`\`"),
         ("a | b", "a &#124; b"),
         ("`a | b`", "`a`&#124;`b`"),
         ("*bold* _it_ ~no~ <b>&amp;</b>", r"\*bold\* \_it\_ \~no\~ \<b\>\&amp;\</b\>"),
@@ -229,7 +230,7 @@ def test_what_is_worth_knowing_beside_it(live: Facts):
 )
 def test_a_title_is_text(live: Facts, title: str, shown: str):
     assert live.live is not None
-    text = said(replace(live, live=replace(live.live, title=title)))
+    text = comment(replace(live, live=replace(live.live, title=title)))
     row = next(line for line in text.splitlines() if line.startswith("| commit |"))
     assert row.removeprefix("| commit | `a1b2c3d`").removesuffix(" |").strip() == shown
 
@@ -241,4 +242,4 @@ def test_a_title_is_text(live: Facts, title: str, shown: str):
 def test_times_are_said_as_people_do(live: Facts, seconds: float, shown: str):
     assert live.live is not None
     quick = replace(live.live, seconds=seconds, stages=())
-    assert f"| ready in | {shown} |" in said(replace(live, live=quick))
+    assert f"| ready in | {shown} |" in comment(replace(live, live=quick))

@@ -16,7 +16,7 @@ from markdown_it.token import Token
 from previewdrop.domain.commands import command_in
 from previewdrop.domain.preview import DeploymentState, Failure, StageName, StageState
 from previewdrop.domain.reasons import Reason, Why
-from previewdrop.report.answers import approval_text, help_text, logs_text
+from previewdrop.report.answers import answer_mark, approval_text, help_text, logs_text
 from previewdrop.report.comment import comment, mark
 from previewdrop.report.facts import Attempt, Database, Facts, Fate, Removal, StageFacts
 from previewdrop.report.markdown import address, block, code, prose
@@ -171,20 +171,21 @@ def test_a_log_stays_in_its_block(lines: list[str]):
 @given(facts=reports)
 def test_a_comment_has_the_shape_that_harmless_text_would_give_it(facts: Facts):
     text = comment(facts)
-    assert text.startswith(mark("shop/pr-42") + "\n")
     assert _shape(text) == _shape(comment(_harmless(facts)))
-    _is_ours(text)
+    _is_ours(f"{mark(facts.name)}\n{text}")
+    assert command_in(text) is None
 
 
 @settings(max_examples=100, deadline=None)
 @given(logs=st.lists(st.lists(hostile, max_size=4), max_size=3), word=hostile)
 def test_answers_are_ours_too(logs: list[list[str]], word: str):
     for text in (
-        logs_text(7, "shop/pr-42", [("Build", lines) for lines in logs], DETAILS),
-        help_text(7, word),
-        approval_text(7, "a" * 40),
+        logs_text("shop/pr-42", [("Build", lines) for lines in logs], DETAILS),
+        help_text(word),
+        approval_text("a" * 40),
     ):
-        _is_ours(text)
+        _is_ours(f"{answer_mark(7)}\n{text}")
+        assert command_in(text) is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -201,6 +202,27 @@ def test_nothing_is_green_before_this_very_commit_is_live(facts: Facts):
             assert told.url == URL
         else:
             assert told.url != URL
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("- a", r"\- a"),
+        ("+ a", r"\+ a"),
+        ("# a", r"\# a"),
+        ("===", r"\==="),
+        ("---", r"\---"),
+        (":--", r"\:--"),
+        ("1. a", r"1\. a"),
+        ("12)", r"12\)"),
+        ("2.9 s", "2.9 s"),
+        ("/preview stop", r"\/preview stop"),
+        ("> a", r"\> a"),
+        ("    a", "a"),
+    ],
+)
+def test_a_line_begins_nothing(text: str, shown: str):
+    assert prose(text, 100) == shown
 
 
 @pytest.mark.parametrize(
@@ -242,7 +264,7 @@ def test_a_comment_always_fits():
             skipped=Reason(Why.UNAPPROVED, endless, endless),
         )
     )
-    logs = logs_text(7, "shop/pr-42", [("Build", ["\U0001f680" * 9000] * 900)] * 3, DETAILS)
+    logs = logs_text("shop/pr-42", [("Build", ["\U0001f680" * 9000] * 900)] * 3, DETAILS)
     for each in (text, logs):
         assert len(each) <= 65_536
         assert len(each.encode()) <= 4 * 65_536
