@@ -2,102 +2,88 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from github_standin import commit_objects
+from github_standin.commit_objects import Change, Commit
 from repositories import Files, git
 
 NOTHING = "0" * 40
 """What stands for no commit in payloads."""
 
-_CONFIG = ("uploadpack.allowAnySHA1InWant", "uploadpack.allowFilter", "core.logAllRefUpdates")
-_FORMAT = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B"
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    name: str
-    email: str
-    date: str
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    sha: str
-    tree: str
-    parents: tuple[str, ...]
-    author: Person
-    committer: Person
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """`status` is Git's letter: A, M, D."""
-
-    path: str
-    status: str
-    blob: str
-    additions: int
-    deletions: int
+_CONFIG = """\
+[uploadpack]
+	allowAnySHA1InWant = true
+	allowFilter = true
+"""
 
 
 class Bare:
-    """A bare repository at `path`, whose address over HTTP decides the name of its folder."""
+    """A bare repository at `path`. Only this object changes it, so it knows all branches."""
 
     def __init__(self, path: Path, branch: str) -> None:
         self.path = path
+        self.branches: dict[str, str] = {}
+        self._commits: dict[str, Commit] = {}
+        self._compared: dict[tuple[str, str], tuple[Change, ...]] = {}
+        self._last = datetime.fromtimestamp(0, UTC)
         path.parent.mkdir(parents=True, exist_ok=True)
         git(path.parent, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(path))
         with (path / "config").open("a") as config:
-            for key in _CONFIG:
-                section, name = key.split(".")
-                value = "false" if section == "core" else "true"
-                config.write(f"[{section}]\n\t{name} = {value}\n")
+            config.write(_CONFIG)
 
     def commit(
         self, branch: str, files: Files, message: str, author: str, when: datetime, onto: str | None
     ) -> str:
         """Writes a commit on top of `onto` and lets the branch lead to it, wherever it led."""
-        date = f"{int(when.timestamp())} +0000"
-        who = f"{author} <{author.lower()}@example.com> {date}"
-        stream = [f"commit refs/heads/{branch}", "mark :1", f"author {who}", f"committer {who}"]
-        lines = [*(line.encode() for line in stream), *_data(message.encode())]
+        who = self._signed(author, when)
+        head = f"commit refs/heads/{branch}\nmark :1\nauthor {who}\ncommitter {who}\n".encode()
+        stream = [head, _data(message.encode())]
         if onto is not None:
-            lines.append(f"from {onto}".encode())
+            stream.append(f"from {onto}\n".encode())
         for path, content in files.items():
             if content is None:
-                lines.append(b"D " + path.encode())
+                stream.append(f"D {path}\n".encode())
                 continue
             data = content.encode() if isinstance(content, str) else content
-            mode = b"100755" if data.startswith(b"#!") else b"100644"
-            lines += [b"M " + mode + b" inline " + path.encode(), *_data(data)]
-        lines += [b"get-mark :1", b"done", b""]
-        return self._fed("fast-import", "--quiet", "--force", "--done", stdin=b"\n".join(lines))
+            mode = "100755" if data.startswith(b"#!") else "100644"
+            stream += [f"M {mode} inline {path}\n".encode(), _data(data)]
+        stream.append(b"get-mark :1\ndone\n")
+        sha = self._fed("fast-import", "--quiet", "--force", "--done", stdin=b"".join(stream))
+        self.branches[branch] = sha
+        return sha
 
-    def take(self, source: Path, *refspecs: str) -> None:
+    def take(self, source: Path, refspec: str) -> None:
         """Copies commits of another repository on this machine."""
-        git(self.path, "fetch", "--quiet", "--no-write-fetch-head", str(source), *refspecs)
+        git(self.path, "fetch", "--quiet", "--no-write-fetch-head", str(source), refspec)
 
-    def point(self, ref: str, sha: str | None) -> None:
-        """A full ref leads to this commit, or is no more."""
+    def take_branches(self, source: Bare) -> None:
+        """All branches of another one."""
+        self.take(source.path, "+refs/heads/*:refs/heads/*")
+        self.branches |= source.branches
+
+    def point(self, branch: str, sha: str | None) -> None:
+        """A branch leads to this commit, or is no more."""
+        self.point_ref(f"refs/heads/{branch}", sha)
+        self.branches.pop(branch, None)
+        if sha is not None:
+            self.branches[branch] = sha
+
+    def point_ref(self, ref: str, sha: str | None) -> None:
+        """Any other full ref does, of which no branch is made."""
         git(self.path, "update-ref", *(("-d", ref) if sha is None else (ref, sha)))
 
-    def branch(self, name: str) -> str | None:
-        """The commit that a branch leads to."""
-        return self.branches().get(name)
-
-    def branches(self) -> dict[str, str]:
-        form = "--format=%(objectname) %(refname:lstrip=2)"
-        lines = git(self.path, "for-each-ref", form, "refs/heads").splitlines()
-        return {name: sha for sha, _, name in (line.partition(" ") for line in lines)}
+    def default(self, branch: str) -> None:
+        """What is checked out by those who name no branch."""
+        git(self.path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
 
     def find(self, ref: str) -> str | None:
-        """The commit that a branch, tag, full ref or (part of a) commit id means."""
-        for name in (f"refs/heads/{ref}", f"refs/{ref}", f"refs/tags/{ref}", ref):
+        """The commit that a branch, full ref or (part of a) commit id means."""
+        if ref in self.branches:
+            return self.branches[ref]
+        for name in (f"refs/{ref}", ref):
             try:
                 return git(self.path, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
             except subprocess.CalledProcessError:
@@ -105,55 +91,27 @@ class Bare:
         return None
 
     def read(self, sha: str) -> Commit:
-        fields = git(self.path, "show", "--no-patch", f"--format={_FORMAT}", sha).split("\0")
-        sha, tree, parents, *people, message = fields
-        return Commit(
-            sha,
-            tree,
-            tuple(parents.split()),
-            Person(*people[:3]),
-            Person(*people[3:]),
-            message.strip(),
-        )
+        if sha not in self._commits:
+            self._commits[sha] = commit_objects.read(self.path, sha)
+        return self._commits[sha]
 
-    def between(self, before: str | None, after: str) -> list[str]:
+    def compared(self, base: str, head: str) -> tuple[Change, ...]:
+        """What `head` changes since the two parted."""
+        if (base, head) not in self._compared:
+            self._compared[base, head] = commit_objects.compared(self.path, base, head)
+        return self._compared[base, head]
+
+    def between(self, before: str, after: str) -> list[str]:
         """Commits of `after` that `before` does not have, oldest first."""
-        bounds = (after, *([f"^{before}"] if before is not None else ()))
-        return git(self.path, "rev-list", "--reverse", *bounds).split()
-
-    def changes(self, before: str | None, after: str) -> list[Change]:
-        """Files that differ. `before` is None for the very first commit."""
-        before = before or self.empty_tree()
-        raw = git(self.path, "diff", "--raw", "--no-renames", "--abbrev=40", before, after)
-        numbers = git(self.path, "diff", "--numstat", "--no-renames", before, after)
-        counts = {
-            path: (plus, minus)
-            for plus, minus, path in (line.split("\t") for line in numbers.splitlines())
-        }
-        found: list[Change] = []
-        for line in raw.splitlines():
-            facts, path = line.split("\t")
-            _, _, old, new, status = facts.split()
-            plus, minus = (0 if each == "-" else int(each) for each in counts[path])
-            found.append(Change(path, status, old if status == "D" else new, plus, minus))
-        return found
-
-    def fork_point(self, base: str, head: str) -> str:
-        """The newest commit that both have."""
-        return git(self.path, "merge-base", base, head)
-
-    def size(self, base: str, head: str) -> tuple[int, int, int, int]:
-        """Lines added, lines deleted, files and commits, from where the two parted."""
-        start = self.fork_point(base, head)
-        lines = git(self.path, "diff", "--numstat", "--no-renames", start, head).splitlines()
-        counts = [line.split("\t")[:2] for line in lines]
-        plus, minus = (sum(int(c[i]) for c in counts if c[i] != "-") for i in (0, 1))
-        commits = git(self.path, "rev-list", "--count", f"{start}..{head}")
-        return plus, minus, len(lines), int(commits)
+        if before in self.read(after).parents:
+            return [after]
+        return git(self.path, "rev-list", "--reverse", f"{before}..{after}").split()
 
     def contains(self, before: str, after: str) -> bool:
-        """Whether `after` is `before` or comes after it."""
-        return self.fork_point(before, after) == before
+        """Whether `after` comes after `before`."""
+        if before in self.read(after).parents:
+            return True
+        return git(self.path, "merge-base", before, after) == before
 
     def merged(self, base: str, head: str, message: str, author: str, when: datetime) -> str | None:
         """A merge commit of two commits, which no ref leads to yet; None if they conflict."""
@@ -163,23 +121,15 @@ class Bare:
             if error.returncode != 1:
                 raise
             return None
-        identity = f"{author} <{author.lower()}@example.com>"
-        date = f"{int(when.timestamp())} +0000"
-        data = [
-            f"tree {tree}",
-            f"parent {base}",
-            f"parent {head}",
-            f"author {identity} {date}",
-            f"committer {identity} {date}",
-            "",
-            message,
-        ]
-        return self._fed(
-            "hash-object", "-t", "commit", "-w", "--stdin", stdin="\n".join(data).encode()
-        )
+        who = self._signed(author, when)
+        text = f"tree {tree}\nparent {base}\nparent {head}\nauthor {who}\ncommitter {who}\n\n"
+        data = f"{text}{message}\n".encode()
+        return self._fed("hash-object", "-t", "commit", "-w", "--stdin", stdin=data)
 
-    def empty_tree(self) -> str:
-        return git(self.path, "hash-object", "-t", "tree", "-w", os.devnull)
+    def _signed(self, author: str, when: datetime) -> str:
+        """Each commit is later than the one before it, so that no two are the same."""
+        self._last = max(when, self._last + timedelta(seconds=1))
+        return f"{author} <{author.lower()}@example.com> {int(self._last.timestamp())} +0000"
 
     def _fed(self, *command: str, stdin: bytes) -> str:
         done = subprocess.run(
@@ -188,5 +138,5 @@ class Bare:
         return done.stdout.decode().strip()
 
 
-def _data(content: bytes) -> list[bytes]:
-    return [b"data " + str(len(content)).encode(), content]
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s\n" % (len(content), content)

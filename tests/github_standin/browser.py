@@ -65,9 +65,12 @@ def _installed(github: GitHub, slug: str, state: str | None) -> Answer:
         raise Refusal(404, "A private App can be installed at its owner's account only")
     former = next((i for i in app.installations.values() if i.account is account), None)
     installation = former or app.install(account, repositories)
+    if former is not None and repositories is not None and former.repositories is not None:
+        former.add(*(each for each in repositories if not former.sees(each)))
     if app.setup_url is None:
         return _page(f"Okay, {app.name} was installed on {account.login}.")
-    more = {"installation_id": str(installation.id), "setup_action": "install"}
+    action = "install" if former is None else "update"
+    more = {"installation_id": str(installation.id), "setup_action": action}
     if state is not None:
         more["state"] = state
     return _redirect(app.setup_url, more)

@@ -77,6 +77,8 @@ def comment_on(
 
 
 def _tell(comment: Comment, action: str, by: Account, **more: Any) -> None:
+    if not comment.repository.github.webhooks.heard("issue_comment", comment.repository):
+        return
     facts = {
         "action": action,
         **more,

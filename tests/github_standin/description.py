@@ -94,7 +94,7 @@ class Description:
 
     def __init__(self, name: str) -> None:
         self._whole = cast("Schema", read(name))
-        _correct(self._whole["components"]["schemas"])
+        _correct(self._whole)
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self._routes = sorted(
             (
@@ -183,14 +183,19 @@ def read(name: str) -> Any:
         raise FileNotFoundError("GitHub's description is not here: run `make github`.") from None
 
 
-def _correct(schemas: Schema) -> None:
-    """Where the description is wrong: a pull request whose fork was deleted has no repository.
+def _correct(whole: Schema) -> None:
+    """Where the description contradicts its own examples, or what GitHub does.
 
-    See https://docs.github.com/rest/pulls/pulls and the nullable `repo` in its own webhooks.
+    A pull request whose fork was deleted has no head repository, as webhooks describe it. The list
+    of installations has a copy of their schema in which an account is a user *and* an enterprise.
     """
+    components = whole["components"]["schemas"]
     for name in ("pull-request", "pull-request-simple"):
-        head = schemas[name]["properties"]["head"]["properties"]
+        head = components[name]["properties"]["head"]["properties"]
         head["repo"] = {"nullable": True, "allOf": [{"$ref": "#/components/schemas/repository"}]}
+    installations = whole["paths"]["/app/installations"]["get"]["responses"]["200"]
+    schema = installations["content"][JSON_TYPE]["schema"]
+    schema["items"] = {"$ref": "#/components/schemas/installation"}
 
 
 def _pattern(template: str) -> re.Pattern[str]:

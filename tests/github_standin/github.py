@@ -31,7 +31,7 @@ class GitHub:
 
     What happens is sent to `webhooks` as it happens; `moods` decide how requests fare, `traffic`
     has them all, and `violations` what strayed from GitHub's description. `signed_in` and `choice`
-    are who sits at the browser, and where Apps get installed there.
+    are who sits at the browser (else the first user), and where Apps get installed there.
     """
 
     def __init__(self, folder: Path, web: str, api: str, *, enterprise: bool = False) -> None:
@@ -136,5 +136,7 @@ class GitHub:
         with self.lock:
             if login not in self.accounts:
                 self.accounts[login] = Account(self, self.next_id(), login, kind)
+            if self.signed_in is None and kind is Kind.USER:
+                self.signed_in = self.accounts[login]
             assert self.accounts[login].kind is kind, f"{login} is a {self.accounts[login].kind}"
             return self.accounts[login]

@@ -20,36 +20,39 @@ class Bucket:
 
 
 class Limits:
-    """`limit` holds for everybody, and `status` (403 or 429) says that nothing is left of it.
+    """`limit` holds for each, `anonymous` for all who show no token; `status` is 403 or 429.
 
     Requests that are answered with 304 are free.
     """
 
     def __init__(self, clock: Clock) -> None:
+        self.anonymous = 60
         self.limit = 5000
         self.status = 403
         self._clock = clock
         self._buckets: dict[object, Bucket] = {}
+        self._nothing_until = clock.now()
 
     def spend(self, viewer: Viewer) -> None:
         self._bucket(viewer).used += 1
 
     def exhausted(self, viewer: Viewer) -> bool:
-        return self._bucket(viewer).used >= self.limit
+        return self.shown(viewer)["remaining"] == 0
 
     def exhaust(self, **within: float) -> None:
         """Nobody has a request left, for `minutes=30` or the like."""
-        reset = self._clock.now() + timedelta(**within)
-        for bucket in self._buckets.values():
-            bucket.used, bucket.reset = self.limit, reset
+        self._nothing_until = self._clock.now() + timedelta(**within)
 
     def shown(self, viewer: Viewer) -> dict[str, int]:
-        bucket = self._bucket(viewer)
+        bucket, limit = self._bucket(viewer), self.anonymous if viewer is None else self.limit
+        used, reset = bucket.used, bucket.reset
+        if self._clock.now() < self._nothing_until:
+            used, reset = limit, self._nothing_until
         return {
-            "limit": self.limit,
-            "remaining": max(self.limit - bucket.used, 0),
-            "reset": int(bucket.reset.timestamp()),
-            "used": bucket.used,
+            "limit": limit,
+            "remaining": max(limit - used, 0),
+            "reset": int(reset.timestamp()),
+            "used": used,
         }
 
     def headers(self, viewer: Viewer) -> dict[str, str]:

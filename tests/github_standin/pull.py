@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from github_standin import payloads
 from github_standin.accounts import Account
-from github_standin.bare import Bare
 from github_standin.push import pushed
 from repositories import Files
 
@@ -24,11 +22,6 @@ class Label:
     id: int
     name: str
     color: str = "ededed"
-
-
-@functools.lru_cache
-def _size(git: Bare, base: str, head: str) -> tuple[int, int, int, int]:
-    return git.size(base, head)
 
 
 class Pull:
@@ -92,7 +85,7 @@ class Pull:
     ) -> str:
         """Replaces all of its commits by one that stands on the base; its id."""
         assert self.source is not None
-        onto = self.repository.git.branch(self.base)
+        onto = self.repository.git.branches[self.base]
         if self.fork:
             self.source.git.take(self.repository.git.path, f"refs/heads/{self.base}")
         by = by or self.author
@@ -111,8 +104,8 @@ class Pull:
             by = by or self.repository.owner
             merge = self.trial_merge(by)
             assert merge is not None, f"{self} has conflicts"
-            before = self.repository.git.branch(self.base)
-            self.repository.git.point(f"refs/heads/{self.base}", merge)
+            before = self.repository.git.branches[self.base]
+            self.repository.git.point(self.base, merge)
             self.merged_by, self.merge_commit = by, merge
             self._end()
             pushed(self.repository, self.base, before, merge, by)
@@ -175,17 +168,20 @@ class Pull:
     def trial_merge(self, by: Account | None = None) -> str | None:
         """The commit that merging would make, at `refs/pull/…/merge`; None for conflicts."""
         git, name = self.repository.git, (by or self.repository.owner).login
-        base = git.branch(self.base)
-        assert base is not None
-        message = f"Merge pull request #{self.number} from {self.label_of_head}"
+        base = git.branches[self.base]
+        source = self.label_of_head.replace(":", "/")
+        message = f"Merge pull request #{self.number} from {source}\n\n{self.title}"
         merge = git.merged(base, self.head, message, name, self.github.clock.now())
-        git.point(f"refs/pull/{self.number}/merge", merge)
+        git.point_ref(f"refs/pull/{self.number}/merge", merge)
         return merge
 
     @property
     def size(self) -> tuple[int, int, int, int]:
         """Lines added, lines deleted, changed files, commits."""
-        return _size(self.repository.git, self.base_commit, self.head)
+        git = self.repository.git
+        changes = git.compared(self.base_commit, self.head)
+        plus, minus = sum(c.additions for c in changes), sum(c.deletions for c in changes)
+        return plus, minus, len(changes), len(git.between(self.base_commit, self.head))
 
     @property
     def label_of_head(self) -> str:
@@ -196,18 +192,18 @@ class Pull:
         """Notes where its branches lead now, and makes `refs/pull/…/head`."""
         assert self.source is not None
         ref = f"refs/pull/{self.number}/head"
-        head, base = self.source.git.branch(self.branch), self.repository.git.branch(self.base)
-        assert head is not None, f"{self.source.name} has no branch {self.branch}"
-        assert base is not None, f"{self.repository.name} has no branch {self.base}"
+        head, base = self.source.git.branches[self.branch], self.repository.git.branches[self.base]
         if self.fork:
             self.repository.git.take(self.source.git.path, f"+{head}:{ref}")
         else:
-            self.repository.git.point(ref, head)
+            self.repository.git.point_ref(ref, head)
         self.head, self.base_commit = head, base
 
     def tell(self, action: str, by: Account, **more: Any) -> None:
         """The event of a change, which is now."""
         self.updated_at = self.github.clock.now()
+        if not self.github.webhooks.heard("pull_request", self.repository):
+            return
         facts: Mapping[str, Any] = {"action": action, "number": self.number, **more}
         payload = {**facts, "pull_request": payloads.pull(self)}
         self.github.webhooks.tell("pull_request", payload, self.repository, by)

@@ -33,9 +33,8 @@ def pushed(
 
 def deleted(repository: Repository, branch: str, by: Account) -> None:
     """A branch is no more; pull requests that need it are closed."""
-    before = repository.git.branch(branch)
-    assert before is not None, f"{repository.name} has no branch {branch}"
-    repository.git.point(f"refs/heads/{branch}", None)
+    before = repository.git.branches[branch]
+    repository.git.point(branch, None)
     repository.pushed_at = repository.touch()
     for other in list(repository.github.repositories.values()):
         for pull in list(other.pulls.values()):
@@ -57,12 +56,12 @@ def _told(repository: Repository, event: str, branch: str, by: Account) -> None:
 def _push(
     repository: Repository, branch: str, before: str | None, after: str | None, by: Account
 ) -> None:
+    if not repository.github.webhooks.heard("push", repository):
+        return
     git = repository.git
-    start = before or git.branch(repository.default_branch)
-    new = [] if after is None else git.between(None if start == after else start, after)
+    start = before or git.branches[repository.default_branch]
+    new = [] if after is None or start == after else git.between(start, after)
     commits = [payloads.pushed_commit(repository, sha) for sha in new[-_MOST_COMMITS:]]
-    if before is None and start == after:
-        commits = []
     head = None if after is None else payloads.pushed_commit(repository, after)
     forced = before is not None and after is not None and not git.contains(before, after)
     ends = before or NOTHING, after or NOTHING

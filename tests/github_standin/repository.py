@@ -16,7 +16,7 @@ from github_standin.deployments import Deployment
 from github_standin.hooks import Hook
 from github_standin.pull import Label, Pull
 from github_standin.push import deleted, pushed
-from repositories import Files
+from repositories import Files, git
 
 if TYPE_CHECKING:
     from github_standin.github import GitHub
@@ -102,8 +102,8 @@ class Repository:
         """
         with self.github.lock:
             by = by or self.owner
-            before = self.git.branch(branch)
-            start = onto or before or self.git.branch(self.default_branch)
+            before = self.git.branches.get(branch)
+            start = onto or before or self.git.branches[self.default_branch]
             after = self.git.commit(
                 branch, files, message, by.login, self.github.clock.now(), start
             )
@@ -115,18 +115,18 @@ class Repository:
     ) -> str:
         """A push from a repository on this machine, forced if need be; the commit's id."""
         with self.github.lock:
-            before = self.git.branch(branch)
-            self.git.take(source, f"+{ref}:refs/heads/{branch}")
-            after = self.git.branch(branch)
-            assert after is not None
+            before = self.git.branches.get(branch)
+            after = git(source, "rev-parse", ref)
+            self.git.take(source, ref)
+            self.git.point(branch, after)
             pushed(self, branch, before, after, by or self.owner)
             return after
 
     def reset(self, branch: str, commit: str, *, by: Account | None = None) -> None:
         """A forced push that lets a branch lead to an existing commit."""
         with self.github.lock:
-            before = self.git.branch(branch)
-            self.git.point(f"refs/heads/{branch}", commit)
+            before = self.git.branches.get(branch)
+            self.git.point(branch, commit)
             pushed(self, branch, before, commit, by or self.owner)
 
     def delete_branch(self, branch: str, *, by: Account | None = None) -> None:
@@ -138,11 +138,11 @@ class Repository:
         """Pull requests into it follow; those from it are closed, as GitHub does."""
         with self.github.lock:
             by = by or self.owner
-            sha = self.git.branch(branch)
-            assert sha is not None, f"{self.name} has no branch {branch}"
-            self.git.point(f"refs/heads/{name}", sha)
+            sha = self.git.branches[branch]
+            self.git.point(name, sha)
             if self.default_branch == branch:
                 self.default_branch = name
+                self.git.default(name)
             pushed(self, name, None, sha, by)
             for pull in [each for each in self.pulls.values() if each.open and each.base == branch]:
                 pull.retarget(name, by=by)
@@ -200,7 +200,7 @@ class Repository:
             github = self.github
             fork = Repository(github, github.next_id(), by, short, self.private, branch)
             fork.parent = self
-            fork.git.take(self.git.path, "+refs/heads/*:refs/heads/*")
+            fork.git.take_branches(self.git)
             github.repositories[fork.id] = fork
             return fork
 

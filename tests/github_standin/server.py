@@ -9,6 +9,7 @@ import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -66,6 +67,7 @@ class Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            date_header=False,
         )
         server = uvicorn.Server(config)
         taken = [each.dup() for each in self._sockets]
@@ -116,7 +118,8 @@ class Server:
         except Exception as error:  # noqa: BLE001 - it fails the test
             self._github.violations.append(f"{method} {raw}: {error!r}")
             answer = Answer(500, {"message": repr(error)})
-        await _send(send, answer)
+        date = format_datetime(self._github.clock.now(), usegmt=True)
+        await _send(send, answer, date)
 
     async def _rest(
         self, method: str, path: str, query: str, headers: dict[str, str], body: bytes
@@ -175,8 +178,8 @@ def _socket(port: int = 0) -> socket.socket:
     return made
 
 
-async def _send(send: Any, answer: Answer) -> None:
-    headers = {"Content-Type": "application/json; charset=utf-8", **answer.headers}
+async def _send(send: Any, answer: Answer, date: str) -> None:
+    headers = {"Date": date, "Content-Type": "application/json; charset=utf-8", **answer.headers}
     match answer.body:
         case None:
             content = b""

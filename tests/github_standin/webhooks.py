@@ -101,6 +101,11 @@ class Webhooks:
             self._changed.notify_all()
         self._thread.join()
 
+    def heard(self, event: str, repository: Repository) -> bool:
+        """Whether anybody would be told of this event now."""
+        apps = [each.app for each in self._told(event, repository)]
+        return bool(apps) or any(each.wants(event) for each in repository.hooks.values())
+
     def tell(
         self, event: str, facts: Mapping[str, Any], repository: Repository, by: Account
     ) -> None:
@@ -109,15 +114,9 @@ class Webhooks:
         payload = {**facts, "repository": shown, "sender": payloads.account(by)}
         if repository.owner.kind == "Organization":
             payload["organization"] = payloads.organization(repository.owner)
-        for installation in self._github.installations:
-            app = installation.app
-            subscribed = event in app.events and installation.suspended_at is None
-            if installation.sees(repository) and subscribed:
-                origin = {
-                    "id": installation.id,
-                    "node_id": node_id("Installation", installation.id),
-                }
-                self._deliver(event, payload | {"installation": origin}, app)
+        for installation in self._told(event, repository):
+            origin = {"id": installation.id, "node_id": node_id("Installation", installation.id)}
+            self._deliver(event, payload | {"installation": origin}, installation.app)
         for hook in repository.hooks.values():
             if hook.wants(event):
                 self._deliver(event, payload, hook, repository)
@@ -200,6 +199,13 @@ class Webhooks:
         if not self.forgets(delivery):
             for _ in range(self.times):
                 self._send(delivery)
+
+    def _told(self, event: str, repository: Repository) -> list[Installation]:
+        return [
+            each
+            for each in self._github.installations
+            if event in each.app.events and each.suspended_at is None and each.sees(repository)
+        ]
 
     def _send(self, delivery: Delivery) -> None:
         with self._changed:

@@ -8,6 +8,7 @@ from github_standin import payloads
 from github_standin.api.table import operation
 from github_standin.calls import Answer, Call, Refusal, invalid, not_found
 from github_standin.comments import Comment
+from github_standin.tokens import PersonalToken
 
 _MOST_CHARACTERS = 65536
 _EITHER = ("issues", "pull_requests")
@@ -38,14 +39,14 @@ def one(call: Call) -> Answer:
 
 @operation("issues/update-comment", *_EITHER, level="write")
 def edit(call: Call) -> Answer:
-    comment = _comment(call)
+    comment = _own(call)
     comment.edit(_text(call), by=call.actor)
     return Answer(200, payloads.comment(comment))
 
 
 @operation("issues/delete-comment", *_EITHER, level="write")
 def delete(call: Call) -> Answer:
-    _comment(call).delete(by=call.actor)
+    _own(call).delete(by=call.actor)
     return Answer(204)
 
 
@@ -73,6 +74,15 @@ def _comment(call: Call) -> Comment:
     comment = call.repository.comments.get(call.id("comment_id"))
     if comment is None:
         raise not_found()
+    return comment
+
+
+def _own(call: Call) -> Comment:
+    """Whoever may write to the repository may change everybody's comments."""
+    comment, viewer = _comment(call), call.viewer
+    others = isinstance(viewer, PersonalToken) and comment.by is not viewer.user
+    if others and not call.repository.may(viewer.user, "write"):
+        raise Refusal(403, "Must have admin rights to Repository.")
     return comment
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from github_standin import payloads
 from github_standin.api.table import operation
 from github_standin.calls import Answer, Call, not_found
@@ -16,7 +18,7 @@ def pulls(call: Call) -> Answer:
     by_update = query.get("sort") == "updated"
     found.sort(
         key=lambda each: (each.updated_at if by_update else each.created_at, each.number),
-        reverse=query.get("direction", "desc" if "sort" not in query else "asc") == "desc",
+        reverse=query.get("direction", _usual(query)) == "desc",
     )
     return call.page(found, payloads.simple_pull)
 
@@ -31,9 +33,8 @@ def one(call: Call) -> Answer:
 @operation("pulls/list-files", "pull_requests")
 def files(call: Call) -> Answer:
     pull = _pull(call)
-    git = pull.repository.git
-    changes = git.changes(git.fork_point(pull.base_commit, pull.head), pull.head)
-    return call.page(changes, lambda each: changed_file(pull.repository, pull.head, each))
+    changes = pull.repository.git.compared(pull.base_commit, pull.head)
+    return call.page(list(changes), lambda each: changed_file(pull.repository, pull.head, each))
 
 
 def _pull(call: Call) -> Pull:
@@ -43,7 +44,11 @@ def _pull(call: Call) -> Pull:
     return pull
 
 
-def _matches(pull: Pull, query: dict[str, str]) -> bool:
+def _usual(query: Mapping[str, str]) -> str:
+    return "desc" if query.get("sort", "created") == "created" else "asc"
+
+
+def _matches(pull: Pull, query: Mapping[str, str]) -> bool:
     state = query.get("state", "open")
     return (
         state in ("all", "open" if pull.open else "closed")

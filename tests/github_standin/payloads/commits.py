@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from github_standin.bare import Change, Person
 from github_standin.clock import iso
+from github_standin.commit_objects import Change, Person
 from github_standin.commits import Status, combined
 from github_standin.payloads.accounts import account
 from github_standin.payloads.real import Json, node_id
@@ -20,7 +20,7 @@ _WORDS = {"A": "added", "M": "modified", "D": "removed", "T": "changed"}
 def commit(repository: Repository, sha: str) -> Json:
     """With its files, but not their patches."""
     found = repository.git.read(sha)
-    changes = repository.git.changes(found.parents[0] if found.parents else None, sha)
+    changes = found.changes
     api = f"{repository.api}/commits/{sha}"
     plus, minus = sum(each.additions for each in changes), sum(each.deletions for each in changes)
     return {
@@ -76,7 +76,7 @@ def changed_file(repository: Repository, sha: str, change: Change) -> Json:
 def pushed_commit(repository: Repository, sha: str) -> Json:
     """As a push tells of it."""
     found = repository.git.read(sha)
-    changes = repository.git.changes(found.parents[0] if found.parents else None, sha)
+    changes = found.changes
     return {
         "id": sha,
         "tree_id": found.tree,
