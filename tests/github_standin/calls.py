@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _DOCS = "https://docs.github.com/rest"
 _MOST_A_PAGE = 100
+_INVALID = 422
+"""Its description has no `status`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,9 @@ class Refusal(Exception):
 
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
-        body = {"message": message, "documentation_url": _DOCS, "status": str(status)}
+        body = {"message": message, "documentation_url": _DOCS}
+        if status != _INVALID:
+            body["status"] = str(status)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answer = Answer(status, body, named)
 

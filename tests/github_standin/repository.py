@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from github_standin import payloads
-from github_standin.accounts import Account
+from github_standin.accounts import Account, Kind
 from github_standin.bare import Bare
 from github_standin.comments import Comment, comment_on
 from github_standin.commits import Status
@@ -222,7 +222,9 @@ class Repository:
                 installation.leave(self, by or owner)
             for installation in self._seen_by() - seen:
                 installation.tell_repositories("added", [self], by or owner)
-            changes = {"owner": {"from": {former.kind.lower(): payloads.account(former)}}}
+            people = former.kind is not Kind.ORGANIZATION
+            shown = payloads.account(former) if people else payloads.organization(former)
+            changes = {"owner": {"from": {former.kind.lower(): shown}}}
             self.tell("transferred", by or owner, {"changes": changes})
 
     def delete(self, *, by: Account | None = None) -> None:

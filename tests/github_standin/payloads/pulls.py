@@ -100,7 +100,7 @@ def label(repository: Repository, label: Label) -> Json:
         "name": label.name,
         "color": label.color,
         "default": False,
-        "description": None,
+        "description": "",
     }
 
 
