@@ -86,6 +86,7 @@ async def test_open_pull_requests_come_page_by_page():
     github = Scripted(
         answer([pull(2)], headers={**NEXT, "etag": '"one"'}),
         answer([pull(1)], headers={"etag": '"two"'}),
+        answer(status=304),
     )
     page = await forge(github).open_pulls(SHOP)
     assert page.pulls is not None
@@ -95,7 +96,22 @@ async def test_open_pull_requests_come_page_by_page():
     assert github.places == [
         f"GET /repos/acme/shop/pulls?{query}&page=1",
         f"GET /repos/acme/shop/pulls?{query}&page=2",
+        f"GET /repos/acme/shop/pulls?{query}&page=1",
     ]
+    assert github.asked[2].headers["if-none-match"] == '"one"'
+
+
+async def test_a_list_that_changes_while_it_is_read_is_read_again():
+    first = answer([pull(2)], headers={**NEXT, "etag": '"one"'})
+    second = answer([], headers={"etag": '"two"'})
+    changed = answer([pull(1)], headers={"etag": '"new"'})
+    github = Scripted(first, second, changed, changed)
+    page = await forge(github).open_pulls(SHOP)
+    assert page.pulls is not None
+    assert [each.number for each in page.pulls] == [1]
+    restless = Scripted(*(first, second, changed) * 3)
+    with pytest.raises(Unavailable, match="changed while they were listed"):
+        await forge(restless).open_pulls(SHOP)
 
 
 async def test_an_unchanged_list_costs_nothing():
@@ -119,6 +135,8 @@ async def test_a_change_on_any_page_brings_the_whole_list():
 
 async def test_a_host_without_etags_gives_no_mark():
     assert await forge(Scripted(answer([]))).open_pulls(SHOP) == Page((), None)
+    some = Scripted(answer([], headers=NEXT), answer([], headers={"etag": '"two"'}))
+    assert await forge(some).open_pulls(SHOP) == Page((), None)
 
 
 async def test_a_pull_request():
@@ -314,8 +332,6 @@ async def test_the_first_deployment():
         "state": "in_progress",
         "description": "building",
         "environment": "shop/pr-42",
-        "environment_url": "",
-        "log_url": "",
         "auto_inactive": False,
     }
 
@@ -352,7 +368,7 @@ async def test_the_next_commit_gets_its_own_and_the_older_ones_end_when_it_is_th
     assert github.asked[1].body["environment_url"] == "https://p.test"
     assert github.asked[1].body["log_url"] == "https://l.test"
     assert github.asked[5].body["state"] == "inactive"
-    assert github.asked[5].body["environment_url"] == ""
+    assert "environment_url" not in github.asked[5].body
 
 
 async def test_a_late_word_about_an_older_commit_ends_nothing_newer():

@@ -190,9 +190,9 @@ def deployment_status(repository: Repository, deployment: int, environment: Envi
         "state": _STATES[environment.verdict],
         "description": cut(environment.description),
         "environment": environment.name,
-        "environment_url": environment.url or "",
-        "log_url": environment.log_url or "",
         "auto_inactive": False,
+        **({"environment_url": environment.url} if environment.url else {}),
+        **({"log_url": environment.log_url} if environment.log_url else {}),
     }
     path = f"{_at(repository)}/deployments/{deployment}/statuses"
     return Call("POST", path, f"set the state of {environment.name}", body=body)

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import httpx2
 
+from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Environment, Page, Refused, Status
 from previewdrop.forge.events import Delivery, Pull, Repository
@@ -26,6 +27,7 @@ from previewdrop.forge.github.personal import PersonalAccess
 
 _USER = "x-access-token"
 """https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation"""
+_ROUNDS = 3
 _WRITERS = frozenset({"admin", "maintain", "write"})
 
 
@@ -75,19 +77,16 @@ class GitHub:
         """The mark is the ETags of all pages, one a line; each is asked for with its own.
 
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+        Tokens of an App change each hour, and ETags with them: then the list comes again.
         """
         if mark is not None and await self._unchanged(repository, mark.split("\n")):
             return Page(None, mark)
-        pulls: list[Pull] = []
-        marks: list[str | None] = []
-        page, more = 1, True
-        while more:
-            answer = await self._send(repository, calls.pulls(repository, page))
-            pulls += [each.pull() for each in read_list(PullPayload, answer.value)]
-            marks.append(answer.mark)
-            page, more = page + 1, answer.more
-        known = [each for each in marks if each is not None]
-        return Page(tuple(pulls), "\n".join(known) if len(known) == len(marks) else None)
+        for _ in range(_ROUNDS):
+            pulls, marks = await self._listed(repository)
+            # One that is closed meanwhile moves all behind it forward, over the edges of pages.
+            if await self._unchanged(repository, marks[:-1]):
+                return Page(tuple(pulls), "\n".join(marks) or None)
+        raise Unavailable(f"The pull requests of {repository.name} changed while they were listed.")
 
     async def pull(self, repository: Repository, number: int) -> Pull | None:
         try:
@@ -155,6 +154,18 @@ class GitHub:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+    async def _listed(self, repository: Repository) -> tuple[list[Pull], list[str]]:
+        """All of them, and the ETags of all pages where the host gives them."""
+        pulls: list[Pull] = []
+        marks: list[str] = []
+        page, more = 1, True
+        while more:
+            answer = await self._send(repository, calls.pulls(repository, page))
+            pulls += [each.pull() for each in read_list(PullPayload, answer.value)]
+            marks += [answer.mark] if answer.mark else []
+            page, more = page + 1, answer.more
+        return pulls, marks if len(marks) == page - 1 else []
 
     async def _unchanged(self, repository: Repository, marks: list[str]) -> bool:
         for page, mark in enumerate(marks, 1):
