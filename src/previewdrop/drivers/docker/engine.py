@@ -5,6 +5,7 @@ https://docs.docker.com/reference/api/engine/
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -102,6 +103,7 @@ class Engine:
             try:
                 if answer.status_code >= HTTPStatus.BAD_REQUEST:
                     await answer.aread()
+                    await self._believed(answer)
                     _accepted(answer)
                 yield answer
             finally:
@@ -125,13 +127,19 @@ class Engine:
     async def listens(self) -> None:
         """Unavailable when a new connection gets no answer.
 
-        An Engine that is about to end closes its door first, then ends its containers, and answers
-        on old connections all the while.
+        An Engine that is about to end closes its door first, then ends its containers. On old
+        connections it answers all the while, with less and less sense.
         """
-        transport = httpx2.AsyncHTTPTransport(uds=self.socket, trust_env=False)
-        async with httpx2.AsyncClient(transport=transport, timeout=_CONNECT_WITHIN) as client:
-            with _translated():
-                await client.get("http://docker/_ping")
+        try:
+            async with asyncio.timeout(_CONNECT_WITHIN):
+                reader, writer = await asyncio.open_unix_connection(self.socket)
+                try:
+                    writer.write(b"GET /_ping HTTP/1.0\r\n\r\n")
+                    await reader.readuntil(b"\r\n")
+                finally:
+                    writer.close()
+        except (OSError, EOFError) as error:
+            raise _silent(error) from error
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -159,7 +167,13 @@ class Engine:
                 content=content,
                 timeout=httpx2.Timeout(timeout or _TIMEOUT, connect=_CONNECT_WITHIN, pool=None),
             )
+        await self._believed(answer)
         return answer if answer.status_code == HTTPStatus.NOT_FOUND else _accepted(answer)
+
+    async def _believed(self, answer: httpx2.Response) -> None:
+        """Unavailable when the answer is the nonsense of an Engine that is about to end."""
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            await self.listens()
 
 
 def socket_of(host: str) -> str:
@@ -236,7 +250,11 @@ def _translated() -> Generator[None]:
     try:
         yield
     except httpx2.HTTPError as error:
-        raise Unavailable(
-            f"The Docker Engine did not answer ({type(error).__name__}).",
-            "Is it running? `systemctl status docker` tells.",
-        ) from error
+        raise _silent(error) from error
+
+
+def _silent(error: Exception) -> Unavailable:
+    return Unavailable(
+        f"The Docker Engine did not answer ({type(error).__name__}).",
+        "Is it running? `systemctl status docker` tells.",
+    )

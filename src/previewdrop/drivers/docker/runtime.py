@@ -34,6 +34,7 @@ from previewdrop.drivers.listeners import parse_listeners
 DEFAULT_PORT = 3000
 _DOCKER_DNS = "127.0.0.11:"
 _BETWEEN_TRIES = 1.0
+_SIGNALS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,12 @@ class DockerRuntime:
 
     async def run(self, spec: RunSpec, command: Process, log: LogLine, timeout: float) -> int:
         """See `Runtime.run`. 128 + n is the exit code of a command that signal n ended."""
+        code = await self._run(spec, command, log, timeout)
+        if code > _SIGNALS:
+            await self._engine.listens()  # else it was the Engine that ended the command
+        return code
+
+    async def _run(self, spec: RunSpec, command: Process, log: LogLine, timeout: float) -> int:
         name = self._containers.name(spec.deployment, WEB)
         web = observed(WEB, await self._containers.inspect(name))
         runs = web.state is ProcessState.RUNNING
@@ -176,6 +183,7 @@ class DockerRuntime:
 
     async def remove(self, handle: Handle) -> None:
         """See `Runtime.remove`. The network goes with the preview's last container."""
+        await self._engine.listens()  # one that is about to end leaves networks half removed
         found = await self._containers.of(_deployment(handle))
         await self._containers.remove([each["Id"] for each in found])
         await self._remove_empty_networks()
