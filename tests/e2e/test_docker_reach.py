@@ -23,7 +23,7 @@ import concurrent.futures, json, socket, sys
 def reach(target):
     host, port = target.rsplit(":", 1)
     try:
-        socket.create_connection((host, int(port)), 3).close()
+        socket.create_connection((host, int(port)), 2).close()
     except OSError as error:
         return type(error).__name__
     return "reached"

@@ -89,6 +89,7 @@ print(str(valkey.Valkey.from_url(os.environ["REDIS_URL"]).set("theirs", "yes")).
 CACHE_TRESPASS = """
 import json, os, sys, valkey
 cache = valkey.Valkey.from_url(os.environ["REDIS_URL"])
+cache.flushdb()
 cache.set("ours", "yes")
 theirs = sys.argv[1]
 refused = {}
