@@ -27,14 +27,21 @@ from previewdrop.drivers.postgres.driver import PostgresDatabase
 from previewdrop.drivers.process.builder import ProcessBuilder
 from previewdrop.drivers.process.runtime import ProcessRuntime
 from previewdrop.drivers.valkey.driver import ValkeyCache
+from previewdrop.forge.base import Forge
+from previewdrop.forge.github.app import App
+from previewdrop.forge.github.github import GitHub
+from previewdrop.forge.github.host import host
 from previewdrop.pipeline.choice import RuntimeChoice
+from previewdrop.pipeline.code_hosts import CodeHosts
 from previewdrop.pipeline.deploying import Workshop
+from previewdrop.pipeline.hosts import Hosts
 from previewdrop.pipeline.jobs import Jobs
 from previewdrop.pipeline.operations import LiveOperations
 from previewdrop.pipeline.reconcile import Reconciler
 from previewdrop.services.embedded import EmbeddedServices
 from previewdrop.source.checkout import Checkouts
 from previewdrop.store.database import StateDatabase, create_if_missing
+from previewdrop.store.forges import StoredForge
 from previewdrop.store.secrets import SecretBox
 from previewdrop.store.store import Store
 from previewdrop.web.events import Changes
@@ -95,7 +102,8 @@ async def put_together(
         choice = RuntimeChoice(settings.runtime, docker.answers if docker else _never)
         http = await stack.enter_async_context(httpx2.AsyncHTTPTransport(trust_env=False))
         checkouts = Checkouts(home.mirrors, home.checkouts, settings.source_bytes)
-        shop = Workshop(home, settings, store, drivers, checkouts, http, choice)
+        hosts = Hosts(store, code_host)
+        shop = Workshop(home, settings, store, drivers, checkouts, http, choice, hosts)
         reconciler = Reconciler(shop, jobs.wake)
         url = f"http://{settings.host}:{settings.port}"
         facts = ServerFacts(
@@ -110,8 +118,9 @@ async def put_together(
             return services.notes() | (docker.services.notes() if docker else {})
 
         operations = LiveOperations(shop, jobs, notes, stop.ask)
-        control = Control(store, settings, facts, operations, token(home))
-        server = Server(shop, jobs, reconciler, Changes(state), control)
+        code_hosts = CodeHosts(shop, operations)
+        control = Control(store, settings, facts, operations, token(home), code_hosts.hear)
+        server = Server(shop, jobs, reconciler, Changes(state), control, code_hosts)
         if services.moved:
             log.warning("A service has another port than before: previews are started again.")
             await server.stop_previews()
@@ -173,6 +182,15 @@ def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.T
 
     stack.push_async_callback(end)
     return task
+
+
+def code_host(stored: StoredForge) -> Forge:
+    """The client of a connected host. BadConfig for credentials that cannot be."""
+    place, credentials = host(stored.url), stored.credentials
+    if stored.app is not None:
+        app = App(stored.app, credentials["key"], credentials["webhook"])
+        return GitHub.by_app(place, app)
+    return GitHub.by_token(place, credentials["token"], credentials["webhook"])
 
 
 async def _never() -> bool:

@@ -16,6 +16,7 @@ import uvicorn
 
 from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.domain.errors import Unavailable
+from previewdrop.pipeline.code_hosts import CodeHosts
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.jobs import Jobs
 from previewdrop.pipeline.reconcile import Reconciler
@@ -37,12 +38,14 @@ class Server:
         reconciler: Reconciler,
         changes: Changes,
         control: Control,
+        code_hosts: CodeHosts,
     ) -> None:
         self._shop = shop
         self._jobs = jobs
         self._reconciler = reconciler
         self._changes = changes
         self._control = control
+        self._code_hosts = code_hosts
         self._sweep = Sweep(shop, reconciler, jobs.wake)
 
     async def run(self, listener: socket.socket, stop: Stopping) -> None:
@@ -53,6 +56,8 @@ class Server:
             asyncio.create_task(self._jobs.work(self._reconciler.reconcile), name="jobs"),
             asyncio.create_task(self._changes.run(), name="changes"),
             asyncio.create_task(self._sweep.run(), name="sweep"),
+            asyncio.create_task(self._code_hosts.run(), name="code hosts"),
+            asyncio.create_task(self._report(), name="report"),
             asyncio.create_task(api.serve([listener]), name="api"),
         ]
         stopping = asyncio.create_task(stop.wait())
@@ -84,6 +89,14 @@ class Server:
         for deployment_id, end in zip(handles, ends, strict=True):
             if end is not None:
                 log.warning("deployment %s did not stop: %s", deployment_id, end)
+
+    async def _report(self) -> None:
+        """Hands every change of a preview to those who tell code hosts of it."""
+        with self._changes.follow() as queue:
+            while True:
+                change = await queue.get()
+                if change is None or change.deployment is None:
+                    await self._code_hosts.changed(change.preview if change else None)
 
     async def _recover(self) -> None:
         """Clears what a server that died left behind, and asks for every preview."""

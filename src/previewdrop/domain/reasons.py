@@ -22,6 +22,7 @@ class Why(StrEnum):
     ON_DEMAND = "on-demand"
     UNAPPROVED = "unapproved"
     SKIPPED = "skipped"
+    UNWATCHED = "unwatched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,10 @@ def unapproved(head: str) -> Reason:
 
 def skipped(head: str) -> Reason:
     return Reason(Why.SKIPPED, f"The message of `{head[:7]}` says `[skip preview]`.", _ASK)
+
+
+def unwatched(head: str) -> Reason:
+    return Reason(Why.UNWATCHED, f"`{head[:7]}` changes no file that `watch` names.", _ASK)
 
 
 def _named(names: Collection[str]) -> str:

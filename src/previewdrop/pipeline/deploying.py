@@ -20,6 +20,7 @@ from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import PROCESS
 from previewdrop.drivers.base import Drivers
 from previewdrop.pipeline.choice import RuntimeChoice
+from previewdrop.pipeline.hosts import Hosts
 from previewdrop.pipeline.journal import Journal
 from previewdrop.pipeline.recipe import Recipe
 from previewdrop.source.checkout import Checkouts
@@ -41,14 +42,18 @@ class Workshop:
     checkouts: Checkouts
     http: httpx2.AsyncBaseTransport
     choice: RuntimeChoice
+    hosts: Hosts
 
     def names(self, row: PreviewRow) -> Names:
         return names_for(row.project.name, row.preview.slug, self.settings.domain)
 
     def url(self, row: PreviewRow) -> str:
         """The public URL of a preview, without a closing slash."""
+        return self.url_of(self.names(row))
+
+    def url_of(self, names: Names) -> str:
         port = "" if self.settings.edge_port == 443 else f":{self.settings.edge_port}"
-        return f"https://{self.names(row).host}{port}"
+        return f"https://{names.host}{port}"
 
     def password(self, names: Names, purpose: str) -> Secret:
         """The same password for the same preview and purpose, always."""

@@ -38,7 +38,7 @@ class LiveOperations:
 
     async def resolve(self, project: Project, branch: str, commit: str | None) -> str:
         """The full SHA of a branch's newest commit, or of `commit`."""
-        checkouts, login = self._shop.checkouts, self._shop.store.projects.login(project)
+        checkouts, login = self._shop.checkouts, await self._shop.hosts.login(project)
         look = (
             checkouts.resolve(project.source, branch, timeout=RESOLVE_WITHIN, credentials=login)
             if commit is None
@@ -55,7 +55,7 @@ class LiveOperations:
         if not config.watch or commit == live.commit:
             return True
         source, checkouts = row.project.source, self._shop.checkouts
-        login = self._shop.store.projects.login(row.project)
+        login = await self._shop.hosts.login(row.project)
         for sha in (live.commit, commit):
             await checkouts.fetch(source, commit=sha, timeout=RESOLVE_WITHIN, credentials=login)
         return config.concerned_by(await checkouts.changes(source, live.commit, commit))

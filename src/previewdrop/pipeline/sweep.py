@@ -60,8 +60,16 @@ class Sweep:
         """Previews that nobody pushed to or requested for a long time are no longer wanted."""
         after = timedelta(days=self._shop.settings.expire_days)
         for preview_id in await self._shop.store.previews.expired(after):
-            await self._shop.store.previews.unwant(preview_id)
+            await self._expire(preview_id)
             await self._wake(preview_id)
+
+    async def _expire(self, preview_id: int) -> None:
+        """A pull request's preview comes back with its next push."""
+        row = await self._shop.store.previews.by_id(preview_id)
+        if row.preview.number is not None:
+            now = datetime.now(UTC)
+            await self._shop.store.pulls.expire(row.project.id, row.preview.number, now)
+        await self._shop.store.previews.unwant(preview_id)
 
     async def requests(self) -> None:
         """Notes when each preview was last requested."""

@@ -43,12 +43,20 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit. `title` is its first line and `author` a name, without control characters."""
+    """One commit. `title` is its first line and `author` a name, without control characters.
+
+    `body` is what follows the title in its message, as it was written.
+    """
 
     sha: str
     title: str
     author: str
     date: datetime
+    body: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"{self.title}\n\n{self.body}"
 
 
 class Checkouts:
@@ -319,8 +327,9 @@ class Checkouts:
             if "ambiguous" in finished.errors:
                 raise BadSource(f"{sha} is the beginning of several commits.", "Give more digits.")
             raise unknown_commit(sha, address.text)
-        full, author, date, title = finished.output.decode(errors="replace").split("\0", 3)
-        return Commit(full, _plain(title), _plain(author), datetime.fromisoformat(date))
+        full, author, date, title, body = finished.output.decode(errors="replace").split("\0", 4)
+        moment = datetime.fromisoformat(date)
+        return Commit(full, _plain(title), _plain(author), moment, body.strip())
 
 
 async def _tidy(mirror: Mirror) -> None:

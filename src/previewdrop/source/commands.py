@@ -45,7 +45,7 @@ _PASSED_ON = frozenset(
     }
 )  # fmt: skip
 
-_FIELDS = "--format=%H%x00%an%x00%aI%x00%s"
+_FIELDS = "--format=%H%x00%an%x00%aI%x00%s%x00%b"
 
 
 @dataclass(frozen=True, slots=True)

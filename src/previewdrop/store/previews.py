@@ -96,6 +96,13 @@ class Previews:
             found = (await session.execute(query)).first()
         return PreviewRow(*found) if found else None
 
+    async def of_pull(self, project_id: int, number: int) -> PreviewRow | None:
+        """The preview of a pull request in any state, also removed; None if it never had one."""
+        query = _rows().where(Preview.project_id == project_id, Preview.number == number)
+        async with self._database.transaction() as session:
+            found = (await session.execute(query)).first()
+        return PreviewRow(*found) if found else None
+
     async def ask_again(self, preview_id: int, *, fresh_database: bool = False) -> None:
         """Asks for a new deployment of the same commit, on a fresh database if wanted."""
         async with self._database.transaction() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -13,12 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from previewdrop.domain.errors import NotFound
 from previewdrop.domain.pull import Pull, newer
-from previewdrop.domain.pulls import Mark
+from previewdrop.domain.pulls import Expiry, Mark
+from previewdrop.domain.reasons import Reason
 from previewdrop.store.database import StateDatabase
-from previewdrop.store.tables import Delivered, Project, PullRequest
+from previewdrop.store.tables import Delivered, Json, Preview, Project, PullRequest
 
 _PULL = TypeAdapter(Pull)
 _MARK = TypeAdapter(Mark)
+_EXPIRY = TypeAdapter(Expiry)
+_REASON = TypeAdapter(Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,34 @@ class PullRow:
         return tuple(_MARK.validate_python(each) for each in self.row.marks)
 
     @property
+    def expired(self) -> Expiry | None:
+        return _EXPIRY.validate_python(self.row.expired) if self.row.expired else None
+
+    @property
     def message(self) -> str | None:
         """That of the head commit, if it is known."""
+        return self._known["text"] if self._known else None
+
+    @property
+    def concerned(self) -> bool:
+        """Whether the head commit changes what the preview is made of, as far as is known."""
+        return self._known is None or bool(self._known["concerned"])
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the head commit is not previewed."""
+        return _REASON.validate_python(self.row.reason) if self.row.reason else None
+
+    @property
+    def told(self) -> tuple[object, ...]:
+        """Everything that decides what is wanted."""
+        row = self.row
+        return row.snapshot, row.marks, row.message, row.expired, self.project.settings
+
+    @property
+    def _known(self) -> Json | None:
         known = self.row.message
-        return known["text"] if known and known["commit"] == self.row.snapshot["head"] else None
+        return known if known and known["commit"] == self.row.snapshot["head"] else None
 
 
 class Pulls:
@@ -49,11 +77,16 @@ class Pulls:
     def __init__(self, database: StateDatabase) -> None:
         self._database = database
 
-    async def first_time(self, delivery: str) -> bool:
-        """Records a webhook call; False when the same one was taken before."""
+    async def was_delivered(self, delivery: str) -> bool:
+        """Whether a webhook call was taken before."""
+        async with self._database.transaction() as session:
+            return await session.get(Delivered, delivery) is not None
+
+    async def delivered(self, delivery: str) -> None:
+        """Records that a webhook call was taken."""
         row = insert(Delivered).values(id=delivery).on_conflict_do_nothing()
         async with self._database.transaction() as session:
-            return await session.scalar(row.returning(Delivered.id)) is not None
+            await session.execute(row)
 
     async def take(self, project_id: int, pull: Pull) -> PullRow:
         """Keeps the newer of what was known and what is told now."""
@@ -77,13 +110,29 @@ class Pulls:
 
         return await self._change(project_id, number, change)
 
-    async def know(self, project_id: int, number: int, commit: str, message: str) -> PullRow | None:
-        """Keeps a commit's message."""
+    async def know(
+        self, project_id: int, number: int, commit: str, message: str, concerned: bool
+    ) -> PullRow | None:
+        """Keeps a commit's message, and whether it changes what the preview is made of."""
 
         def change(row: PullRequest) -> None:
-            row.message = {"commit": commit, "text": message}
+            row.message = {"commit": commit, "text": message, "concerned": concerned}
 
         return await self._change(project_id, number, change)
+
+    async def expire(self, project_id: int, number: int, at: datetime) -> None:
+        """Keeps that the preview was removed because nobody used it."""
+
+        def change(row: PullRequest) -> None:
+            expiry = Expiry(at, row.snapshot["head"])
+            row.expired = _EXPIRY.dump_python(expiry, mode="json")
+
+        await self._change(project_id, number, change)
+
+    async def reasoned(self, project_id: int, number: int, reason: Reason | None) -> None:
+        """Keeps why the head commit is not previewed."""
+        told = _REASON.dump_python(reason, mode="json") if reason else None
+        await self.note(project_id, number, reason=told)
 
     async def note(self, project_id: int, number: int, **values: Any) -> None:
         """Sets `reason`, `comment`, `environment` or `told`."""
@@ -103,6 +152,19 @@ class Pulls:
     async def open(self, project_id: int) -> Sequence[PullRow]:
         """Those that are open as far as we know."""
         query = _rows().where(PullRequest.project_id == project_id, PullRequest.open)
+        async with self._database.transaction() as session:
+            return [PullRow(*each) for each in await session.execute(query)]
+
+    async def unsettled(self, project_id: int) -> Sequence[PullRow]:
+        """Those that are open, and those that are closed and still have a preview."""
+        there = select(Preview.id).where(
+            Preview.project_id == PullRequest.project_id,
+            Preview.number == PullRequest.number,
+            Preview.state != "removed",
+        )
+        query = _rows().where(
+            PullRequest.project_id == project_id, PullRequest.open | there.exists()
+        )
         async with self._database.transaction() as session:
             return [PullRow(*each) for each in await session.execute(query)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from previewdrop.domain.errors import ServerError
+from previewdrop.store.asks import Asks
 from previewdrop.store.database import StateDatabase
 from previewdrop.store.deployments import Deployments
 from previewdrop.store.forges import Forges
@@ -28,6 +29,7 @@ class Store:
         self.deployments = Deployments(database)
         self.pulls = Pulls(database)
         self.forges = Forges(database, box)
+        self.asks = Asks(database)
 
     async def check_keys(self) -> None:
         """ServerError if something is stored that was encrypted with a key that is not there."""

@@ -134,7 +134,8 @@ class Preview(Base):
 class PullRequest(Base):
     """A pull request: the newest snapshot of it, what people said, and what its host was told.
 
-    `message` is that of the head commit, `reason` why the head is not previewed. `comment` and
+    `message` is that of the head commit, `expired` when the preview was removed because nobody
+    used it, `reason` why the head is not previewed. `comment` and
     `environment` are the ids of ours on the host, `told` digests of what these last said.
     """
 
@@ -148,6 +149,7 @@ class PullRequest(Base):
     open: Mapped[bool]
     message: Mapped[Json | None]
     marks: Mapped[list[Json]] = mapped_column(server_default="[]")
+    expired: Mapped[Json | None]
     reason: Mapped[Json | None]
     comment: Mapped[int | None] = mapped_column(BigInteger)
     environment: Mapped[int | None] = mapped_column(BigInteger)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from previewdrop import __version__
-from previewdrop.web.api import previews, projects, server, streams, variables
+from previewdrop.web.api import previews, projects, server, streams, variables, webhooks
 from previewdrop.web.events import Changes
 from previewdrop.web.gate import Gate
 from previewdrop.web.ports import Control
@@ -24,6 +24,6 @@ def create_app(control: Control, changes: Changes) -> FastAPI:
     app.state.changes = changes
     app.add_middleware(Gate, token=control.token)
     add_problem_handlers(app)
-    for routes in (server, projects, variables, previews, streams):
+    for routes in (server, projects, variables, previews, streams, webhooks):
         app.include_router(routes.router)
     return app

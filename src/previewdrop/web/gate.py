@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from previewdrop.domain.secret import Secret
 
-OPEN_PATHS = frozenset({"/healthz"})
+OPEN_PATHS = frozenset({"/healthz", "/webhooks/github"})
+"""Without our token: the second has a signature."""
 
 _REFUSAL = {
     "type": "about:blank",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,15 @@ class Operations(Protocol):
     def shut_down(self, *, keep_previews: bool) -> None: ...
 
 
+Hear = Callable[[str, Mapping[str, str], bytes], Awaitable[bool | None]]
+"""Takes a webhook of a kind of host; None if none has signed it, False if it is not new."""
+
+
+async def deaf(kind: str, headers: Mapping[str, str], body: bytes) -> bool | None:
+    """Where no code host is connected."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """Everything the API works with."""
@@ -67,3 +76,4 @@ class Control:
     facts: ServerFacts
     operations: Operations
     token: Secret
+    hear: Hear = deaf

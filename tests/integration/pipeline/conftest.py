@@ -20,8 +20,10 @@ from previewdrop.drivers.memory import (
     MemoryEdge,
     MemoryRuntime,
 )
+from previewdrop.forge.memory import MemoryForge
 from previewdrop.pipeline.choice import RuntimeChoice
 from previewdrop.pipeline.deploying import Workshop
+from previewdrop.pipeline.hosts import Hosts
 from previewdrop.pipeline.reconcile import Reconciler
 from previewdrop.services.ports import Ports
 from previewdrop.services.postgres import PostgresService
@@ -118,7 +120,8 @@ async def plant(
     checkouts = Checkouts(home.mirrors, home.checkouts, 10_000_000)
     async with httpx2.AsyncHTTPTransport(trust_env=False) as http:
         choice = RuntimeChoice("process", no_engine)
-        shop = Workshop(home, settings, store, Drivers(*drivers), checkouts, http, choice)
+        hosts = Hosts(store, lambda _: MemoryForge())
+        shop = Workshop(home, settings, store, Drivers(*drivers), checkouts, http, choice, hosts)
         await store.projects.add("shop", str(healthy_repository), {})
         plant = Plant(shop, healthy_repository, *drivers)
         yield plant

@@ -15,7 +15,9 @@ from previewdrop.bootstrap.server import Server
 from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.domain.secret import Secret
 from previewdrop.drivers.memory import Misbehaviour
+from previewdrop.pipeline.code_hosts import CodeHosts
 from previewdrop.pipeline.jobs import Jobs
+from previewdrop.pipeline.operations import LiveOperations
 from previewdrop.pipeline.reconcile import Reconciler
 from previewdrop.web.events import Changes
 from previewdrop.web.ports import Control, Operations, ServerFacts
@@ -37,7 +39,9 @@ async def running(
     await jobs.open()
     facts = ServerFacts("memory", "There is none.", True, "http://here", "https://there")
     control = Control(shop.store, shop.settings, facts, cast("Operations", None), Secret("token"))
-    server = Server(shop, jobs, Reconciler(shop, jobs.wake), Changes(state), control)
+    operations = LiveOperations(shop, jobs, dict, lambda _: None)
+    hosts = CodeHosts(shop, operations)
+    server = Server(shop, jobs, Reconciler(shop, jobs.wake), Changes(state), control, hosts)
     stop = Stopping()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

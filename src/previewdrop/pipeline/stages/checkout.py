@@ -11,11 +11,11 @@ async def checkout(work: Deploying) -> None:
     """Exports the commit to the deployment's folder and tells its title."""
     checkouts, source = work.shop.checkouts, work.row.project.source
     timeout = work.shop.settings.fetch_timeout
-    login = work.shop.store.projects.login(work.row.project)
 
     async with work.journal.stage(StageName.CHECKOUT) as stage:
 
         async def attempt() -> None:
+            login = await work.shop.hosts.login(work.row.project)
             sha = await checkouts.fetch(
                 source, commit=work.commit, log=stage.log, timeout=timeout, credentials=login
             )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter
 
+from previewdrop.domain.commands import Verb
 from previewdrop.domain.errors import Conflict
+from previewdrop.domain.pulls import Mark
 from previewdrop.web.api.depends import ControlDep, NamedPreview, show, show_again
 from previewdrop.web.api.schema import (
     ConnectionView,
@@ -54,7 +57,10 @@ async def show_preview(row: NamedPreview, control: ControlDep) -> PreviewView:
 
 @router.delete("/previews/{project}/{preview}", status_code=HTTPStatus.ACCEPTED)
 async def remove_preview(row: NamedPreview, control: ControlDep) -> PreviewView:
-    """Removes a preview and everything of it."""
+    """Removes a preview and everything of it; that of a pull request stays away until asked for."""
+    if row.preview.number is not None and row.preview.commit is not None:
+        mark = Mark(datetime.now(UTC), Verb.STOP, row.preview.commit)
+        await control.store.pulls.say(row.project.id, row.preview.number, mark)
     await control.store.previews.unwant(row.preview.id)
     await control.operations.changed(row.preview.id)
     return await show_again(control, row.preview.id)

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("open", sa.Boolean, nullable=False),
         sa.Column("message", JSONB),
         sa.Column("marks", JSONB, nullable=False, server_default="[]"),
+        sa.Column("expired", JSONB),
         sa.Column("reason", JSONB),
         sa.Column("comment", sa.BigInteger),
         sa.Column("environment", sa.BigInteger),

@@ -1,0 +1,69 @@
+"""The code hosts that are connected, and the projects on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from previewdrop.domain.secret import Secret
+from previewdrop.forge.base import Forge
+from previewdrop.forge.events import Repository
+from previewdrop.store.forges import StoredForge
+from previewdrop.store.store import Store
+from previewdrop.store.tables import Project
+
+Make = Callable[[StoredForge], Forge]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A project's repository on its host."""
+
+    forge: Forge
+    repository: Repository
+
+
+class Hosts:
+    """Each connected host as a Forge, made once for the same credentials."""
+
+    def __init__(self, store: Store, make: Make) -> None:
+        self._store = store
+        self._make = make
+        self._made: dict[int, tuple[StoredForge, Forge]] = {}
+
+    async def all(self) -> Sequence[tuple[StoredForge, Forge]]:
+        return [(one, self._forge(one)) for one in await self._store.forges.all()]
+
+    async def get(self, forge_id: int) -> Forge:
+        """NotFound for one that is not connected any more."""
+        return self._forge(await self._store.forges.get(forge_id))
+
+    async def of(self, project: Project) -> Place | None:
+        """Where a project is; None for a repository that no host tells us about."""
+        if project.forge_id is None or project.repository is None:
+            return None
+        forge = await self.get(project.forge_id)
+        return Place(forge, repository_of(project))
+
+    async def login(self, project: Project) -> Secret | None:
+        """What `git fetch` needs: a fresh token of the host, or what the user gave with the URL."""
+        place = await self.of(project)
+        if place is None:
+            return self._store.projects.login(project)
+        user, password = await place.forge.login(place.repository)
+        return Secret(f"{user}:{password.reveal()}")
+
+    def _forge(self, stored: StoredForge) -> Forge:
+        made = self._made.get(stored.id)
+        if made is None or made[0] != stored:
+            self._made[stored.id] = made = (stored, self._make(stored))
+        return made[1]
+
+
+def repository_of(project: Project) -> Repository:
+    return Repository(
+        id=project.repository or 0,
+        name=project.repository_name or "",
+        url=project.source,
+        installation=project.installation,
+    )

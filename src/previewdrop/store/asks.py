@@ -1,0 +1,44 @@
+"""Commands in comments, kept until they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from previewdrop.domain.commands import Command
+from previewdrop.store.database import StateDatabase
+from previewdrop.store.tables import Ask
+
+
+class Asks:
+    """Every method is one transaction."""
+
+    def __init__(self, database: StateDatabase) -> None:
+        self._database = database
+
+    async def add(
+        self, project_id: int, number: int, comment: int, author: str, command: Command
+    ) -> None:
+        """Keeps a command; the same comment again is the same command."""
+        row = insert(Ask).values(
+            project_id=project_id,
+            number=number,
+            comment=comment,
+            author=author,
+            verb=command.verb.value,
+            commit=command.commit,
+            unknown=command.unknown,
+        )
+        async with self._database.transaction() as session:
+            await session.execute(row.on_conflict_do_nothing())
+
+    async def waiting(self) -> Sequence[Ask]:
+        """Those that are not done, oldest first."""
+        async with self._database.transaction() as session:
+            return (await session.scalars(select(Ask).where(~Ask.done).order_by(Ask.id))).all()
+
+    async def done(self, ask_id: int) -> None:
+        async with self._database.transaction() as session:
+            await session.execute(update(Ask).where(Ask.id == ask_id).values(done=True))
