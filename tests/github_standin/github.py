@@ -77,24 +77,24 @@ class GitHub:
     def repository(
         self,
         name: str,
-        files: Files | str | None = None,
+        files: Files | Path | str | None = None,
         *,
         private: bool = False,
         branch: str = "main",
     ) -> Repository:
         """A new repository `owner/name`, its owner an organization if nobody has the name yet.
 
-        `files` are contents by path, the name of a fixture app or `"shop"`; the first commit.
+        `files` of the first commit are contents by path, the name of a fixture app or `"shop"`; a
+        Path is a repository on this machine, whose commits it begins with.
         """
         owner, _, short = name.partition("/")
         with self.lock:
             account = self.accounts.get(owner) or self.organization(owner)
             repository = Repository(self, self.next_id(), account, short, private, branch)
             self.repositories[repository.id] = repository
-            content = (
+            repository.begin(
                 fixture(files or "healthy") if files is None or isinstance(files, str) else files
             )
-            repository.begin(content)
             return repository
 
     def find(self, name: str) -> Repository | None:

@@ -47,7 +47,16 @@ def fetch(npm: str, package: str, integrity: str, members: dict[str, str]) -> No
     """Downloads a package, compares its digest with the pinned one, and keeps these members."""
     print(f"github: Fetching {package} …", file=sys.stderr)  # noqa: T201
     with tempfile.TemporaryDirectory(dir=FOLDER) as work:
-        command = (npm, "pack", package, "--silent", "--cache", work, "--pack-destination", work)
+        command = (
+            npm,
+            "pack",
+            package,
+            "--loglevel=error",
+            "--cache",
+            work,
+            "--pack-destination",
+            work,
+        )
         done = subprocess.run(command, cwd=work, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"github: npm cannot fetch {package}: {done.stderr.strip()}")

@@ -67,8 +67,12 @@ class Repository:
     def web(self) -> str:
         return f"{self.github.web}/{self.name}"
 
-    def begin(self, files: Files) -> None:
-        """The first commit, which no webhook can tell of yet."""
+    def begin(self, files: Files | Path) -> None:
+        """The first commits, which no webhook can tell of yet."""
+        if isinstance(files, Path):
+            self.git.take(files, "HEAD")
+            self.git.point(self.default_branch, git(files, "rev-parse", "HEAD"))
+            return
         now = self.github.clock.now()
         self.git.commit(self.default_branch, files, "First commit", self.owner.login, now, None)
 

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from github_standin import access
 from github_standin.api import OPERATIONS, Known
@@ -72,7 +73,7 @@ def answered(github: GitHub, one: Routed) -> Answer:
         answer = _violated(
             github, *(f"{one.operation.id} answers {answer.status}: {each}" for each in wrong)
         )
-    query = "&".join(f"{key}={value}" for key, value in one.request.query.items())
+    query = urlencode(one.request.query)
     seen = Seen(one.operation.id, one.request.method, one.request.path, query, answer.status)
     github.traffic.append(seen)
     return answer
@@ -128,7 +129,8 @@ def _repository(github: GitHub, one: Routed) -> Repository:
         id = github.moved.get(name.lower())
         if found is None and id in github.repositories:
             rest = re.sub(r"^/repos/[^/]+/[^/]+", "", one.request.path)
-            url = f"{github.api}/repositories/{id}{rest}"
+            query = f"?{urlencode(one.request.query)}" if one.request.query else ""
+            url = f"{github.api}/repositories/{id}{rest}{query}"
             status = 301 if one.request.method == "GET" else 307
             refusal = Refusal(status, "Moved Permanently", Location=url)
             refusal.answer.body.pop("status")

@@ -47,6 +47,8 @@ def converted(schema: Schema) -> Schema:
     if "$ref" in schema:
         return {"$ref": "#/$defs/" + schema["$ref"].rpartition("/")[2]}
     made: Schema = {key: value for key, value in schema.items() if key in _KEPT}
+    if schema.get("default") == "":
+        made.pop("format", None)  # Nothing is a default of theirs, but no address.
     if "properties" in schema:
         made["properties"] = {name: closed(each) for name, each in schema["properties"].items()}
     if "items" in schema:

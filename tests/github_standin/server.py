@@ -36,6 +36,10 @@ def standing_in(folder: Path, *, enterprise: bool = False) -> Generator[GitHub]:
     server.plug_in()
     try:
         yield github
+    except BaseException as error:
+        for each in github.violations:
+            error.add_note(each)
+        raise
     finally:
         github.moods.clear()
         github.webhooks.close()

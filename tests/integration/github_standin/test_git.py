@@ -12,6 +12,7 @@ from github_standin.apps import Installation
 from github_standin.asking import asking
 from github_standin.github import GitHub
 from github_standin.repository import Repository
+from repositories import commit, make_repository
 
 
 async def git(*arguments: str) -> tuple[int, str]:
@@ -110,6 +111,18 @@ def test_pushes_move_pull_requests(shop: Repository) -> None:
     assert first not in shop.git.between(shop.git.branches["main"], third)
     shop.reset("feature", first)
     assert pull.head == first
+
+
+def test_a_local_repository_is_pushed(github: GitHub, tmp_path: Path) -> None:
+    local = make_repository(tmp_path, {"main.py": "a = 1\n"})
+    shop = github.repository("acme/shop", local)
+    for number in (2, 3):
+        commit(local, {"main.py": f"a = {number}\n"}, f"[skip preview] Change {number}")
+    head = shop.push("feature", local)
+    pull = shop.open_pull("feature")
+    assert pull.head == head
+    assert pull.size == (1, 1, 1, 2)
+    assert shop.git.read(head).message == "[skip preview] Change 3"
 
 
 def test_deleted_and_renamed_branches(shop: Repository) -> None:
