@@ -228,5 +228,26 @@ def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch):
         loaded(monkeypatch).port = 1  # type: ignore[misc]
 
 
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("https://Previews.example.com/", "https://previews.example.com"),
+        ("http://10.0.0.7:7780", "http://10.0.0.7:7780"),
+        ("https://example.com/previewdrop/", "https://example.com/previewdrop"),
+    ],
+)
+def test_the_public_address(monkeypatch: pytest.MonkeyPatch, text: str, address: str):
+    assert loaded(monkeypatch, public_url=text).public_url == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["previews.example.com", "https://", "https://me:pw@x.com", "https://x.com/?a", "ftp://x"],
+)
+def test_what_is_no_public_address(monkeypatch: pytest.MonkeyPatch, text: str):
+    with pytest.raises(BadConfig, match="PREVIEWDROP_PUBLIC_URL is wrong: should be an address"):
+        loaded(monkeypatch, public_url=text)
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")

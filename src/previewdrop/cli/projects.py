@@ -97,13 +97,14 @@ def set_(
     """Set up a project on the server; that wins over previewdrop.toml.
 
     An empty value takes a setting back; lists are written as in TOML. It counts from the next
-    deployment on.
+    deployment on. `github.…` are rules for pull requests, which count at once.
 
     \b
     Examples:
       previewdrop project set health=/healthz port=3000
       previewdrop project set --project shop limits.memory=1GiB database.isolation=schema
       previewdrop project set 'watch=["backend/**"]' post_deploy=
+      previewdrop project set -P shop github.drafts=false github.bases=main,release/*
     """
     changes = assignments(settings)
     api = client.connect()

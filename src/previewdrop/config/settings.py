@@ -10,6 +10,7 @@ import re
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,6 +52,19 @@ def _domain(text: str) -> str:
     if not _DOMAIN.fullmatch(domain.replace("{project}", "project")):
         raise ValueError("should be a domain such as preview.example.com or {project}.localhost")
     return domain
+
+
+def web_address(text: str) -> str:
+    """The address of a site, without a last slash; ValueError for a login, a query and the like."""
+    try:
+        parts = urlsplit(text.strip())
+        name, _ = parts.hostname, parts.port
+    except ValueError:
+        name, parts = None, urlsplit("")
+    there = name and parts.scheme in ("http", "https") and "@" not in parts.netloc
+    if not there or parts.query or parts.fragment or not text.strip().isprintable():
+        raise ValueError("should be an address such as https://previews.example.com")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
@@ -99,6 +113,20 @@ class Settings(BaseSettings):
     domain: Annotated[str, AfterValidator(_domain)] = Field(
         "{project}.localhost",
         description="Domain under which previews get their host names; `{project}` is replaced.",
+    )
+    public_url: Annotated[str, AfterValidator(web_address)] | None = Field(
+        None,
+        description="Where GitHub reaches this server's `/webhooks/github`; else nothing is sent.",
+    )
+
+    github_url: Annotated[str, AfterValidator(web_address)] = Field(
+        "https://github.com", description="The GitHub of the next two; an Enterprise Server too."
+    )
+    github_token: SecretStr | None = Field(
+        None, description="Token of a person, by which GitHub is connected without another step."
+    )
+    github_webhook_secret: SecretStr | None = Field(
+        None, description="Secret of webhooks that were made by hand."
     )
 
     postgres_url: SecretStr | None = Field(

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from previewdrop.config.home import Home
 from previewdrop.config.project import ProjectConfig
+from previewdrop.config.pull_rules import PREFIX
 from previewdrop.config.settings import Settings
 from previewdrop.domain.app import AppFacts
 from previewdrop.domain.naming import Names, names_for
@@ -86,8 +87,9 @@ class Deploying:
     @property
     def server_settings(self) -> Mapping[str, Any]:
         """The project's settings on the server, without those that are not the repository's."""
-        own = ("max_previews",)
-        return {key: v for key, v in self.row.project.settings.items() if key not in own}
+        settings = self.row.project.settings
+        own = ("max_previews", PREFIX)
+        return {key: value for key, value in settings.items() if not key.startswith(own)}
 
 
 @dataclass(frozen=True, slots=True)

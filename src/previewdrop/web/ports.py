@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from previewdrop.config.settings import Settings
 from previewdrop.domain.secret import Secret
+from previewdrop.forge.base import Forge
+from previewdrop.store.forges import StoredForge
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.store import Store
 from previewdrop.store.tables import Project
 
 
+class Isolation(Protocol):
+    """How previews are kept apart at this moment: whether they are, and a sentence on it."""
+
+    @property
+    def isolated(self) -> bool: ...
+
+    @property
+    def isolation(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """How this server runs. `isolation` is a sentence on how previews are kept apart."""
+    """How this server runs."""
 
     runtime: str
-    isolation: str
-    isolated: bool
+    walls: Isolation
     url: str
     edge_url: str
 
@@ -67,9 +78,22 @@ async def deaf(kind: str, headers: Mapping[str, str], body: bytes) -> bool | Non
     return None
 
 
+Hosts = Callable[[], Awaitable[Sequence[tuple[StoredForge, Forge]]]]
+"""The connected code hosts, each with its client."""
+
+
+async def alone() -> Sequence[tuple[StoredForge, Forge]]:
+    """Where no code host is connected."""
+    return ()
+
+
+def settled() -> None:
+    """Where nothing has to be compared again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Everything the API works with."""
+    """Everything the API works with. `resync` has pull requests compared with previews, soon."""
 
     store: Store
     settings: Settings
@@ -77,3 +101,5 @@ class Control:
     operations: Operations
     token: Secret
     hear: Hear = deaf
+    hosts: Hosts = alone
+    resync: Callable[[], None] = settled

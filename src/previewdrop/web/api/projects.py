@@ -10,12 +10,15 @@ from fastapi import APIRouter
 
 from previewdrop.config.project import ProjectConfig
 from previewdrop.config.project_file import merge, setting
+from previewdrop.config.pull_rules import PREFIX, pull_rules, rule
 from previewdrop.domain.errors import BadConfig, Conflict
 from previewdrop.domain.naming import check_project_name, project_name
 from previewdrop.source.address import parse_address
+from previewdrop.store.tables import Project
 from previewdrop.web.api.depends import ControlDep
 from previewdrop.web.api.schema import ProjectPatch, ProjectRequest, ProjectView
 from previewdrop.web.api.views import project_view
+from previewdrop.web.ports import Control
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
 
@@ -35,7 +38,14 @@ async def add_project(body: ProjectRequest, control: ControlDep) -> ProjectView:
 
     A user name and a password in the URL are kept encrypted and never shown.
     """
+    project = await added(body, control)
+    return project_view(project, 0)
+
+
+async def added(body: ProjectRequest, control: Control) -> Project:
+    """A new project. Conflict if its name or repository is one already, or none has room."""
     settings, place = _read(body.settings), parse_address(body.source)
+    pull_rules(settings)
     if "{project}" not in control.settings.domain and await control.store.projects.all():
         raise Conflict(
             f"All previews share the domain {control.settings.domain}, which has one project.",
@@ -46,8 +56,7 @@ async def add_project(body: ProjectRequest, control: ControlDep) -> ProjectView:
         add = control.store.projects.add_named_after
     else:
         name, add = check_project_name(body.name), control.store.projects.add
-    project = await add(name, place.text, settings, place.login)
-    return project_view(project, 0)
+    return await add(name, place.text, settings, place.login)
 
 
 @router.get("/{project}")
@@ -57,13 +66,17 @@ async def show_project(project: str, control: ControlDep) -> ProjectView:
 
 @router.patch("/{project}")
 async def change_project(project: str, body: ProjectPatch, control: ControlDep) -> ProjectView:
-    """Sets settings. They hold from each preview's next deployment on.
+    """Sets settings. They hold from each preview's next deployment on; `github.…` hold at once.
 
     A `source` comes with its user name and password, or takes those of before away.
     """
     place = parse_address(body.source) if body.source else None
     source, login = (place.text, place.login) if place else (None, None)
-    changed = await control.store.projects.change(project, _read(body.settings), source, login)
+    settings = _read(body.settings)
+    pull_rules({**(await control.store.projects.named(project)).settings, **settings})
+    changed = await control.store.projects.change(project, settings, source, login)
+    if any(key.startswith(PREFIX) for key in settings):
+        control.resync()
     for preview_id in await control.store.previews.waiting(changed.id):
         await control.operations.changed(preview_id)
     return project_view(changed, await _count(project, control))
@@ -96,6 +109,8 @@ def _setting(key: str, value: object) -> object:
         if value is not None and not str(value).isdecimal():
             raise BadConfig(f"{MAX_PREVIEWS} must be a whole number from 1 on.")
         return None if value is None else max(1, int(str(value)))
+    if key.startswith(PREFIX):
+        return rule(key, value)
     if isinstance(value, str):
         return setting(key, value)
     merge(ProjectConfig(), {key: value})
