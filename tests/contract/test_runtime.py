@@ -409,7 +409,7 @@ async def test_output_is_bounded(real: Stage) -> None:
 
 
 async def test_logs_of_all_processes_can_be_followed_to_the_end(real: Stage) -> None:
-    worker = Process("worker", "echo '\x1b[31mred\x1b[0m'; sleep 1000")
+    worker = Process("worker", "echo '\x1b[31mred\x1b[0m'; printf 'at 1\\rat 99\\n'; sleep 1000")
     handle = await real.start(real.spec(processes=(worker,)))
     seen = asyncio.Event()
     lines: list[tuple[str, str]] = []
@@ -426,6 +426,7 @@ async def test_logs_of_all_processes_can_be_followed_to_the_end(real: Stage) -> 
     await real.runtime.stop(handle, 10)
     await asyncio.wait_for(following, 10)
     assert ("worker", "red") in lines
+    assert ("worker", "at 99") in lines
     assert any("Application shutdown complete" in line for _, line in lines)
 
 

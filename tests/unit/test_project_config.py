@@ -179,7 +179,7 @@ class TestUnknownKeys:
         ('[database]\nextensions = ["a;b"]', "must be names of PostgreSQL extensions.", "pg_trgm"),
         ("[database]\nconnections = 0", "database.connections must be 1 or more.", "= 8"),
         ('[cache]\nenabled = "yes"', "cache.enabled must be true or false.", "enabled = false"),
-        ('[processes]\nweb = "x"', "processes.web is the app itself", "worker = "),
+        ('[processes]\nweb = "x"', "processes.web is taken", "worker = "),
         ('[processes]\nBig = "x"', "processes.Big cannot be a name", "worker = "),
         ("[processes]\nw = 1", "processes.w must be a text.", "worker = "),
         ('[processes]\nw = " "', "processes.w must be a command.", "worker = "),

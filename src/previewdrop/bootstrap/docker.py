@@ -61,6 +61,7 @@ class DockerParts:
         offer: Callable[[DockerParts], None],
     ) -> None:
         self._settings = settings
+        self._home = home
         self._installation = home.installation
         self.engine = Engine(socket_of(settings.docker_host))
         pool = IPv4Network(settings.docker_subnets)
@@ -77,7 +78,12 @@ class DockerParts:
         self.runtime = DockerRuntime(
             self.engine,
             home.installation,
-            RuntimeSettings(pool, settings.ceilings, settings.oci_runtime),
+            RuntimeSettings(
+                pool,
+                settings.ceilings,
+                settings.oci_runtime,
+                require_walls=settings.sandbox == "require",
+            ),
             self.services.companions,
         )
         self.builder = DockerBuilder(
@@ -155,6 +161,9 @@ class DockerParts:
         if keep or not self._open:
             return
         try:
+            if await self.runtime.runs_anything():
+                log.warning("containers of previews run on, so services and firewall stay")
+                return
             await self.services.stop()
             if self.runtime.walls_missing is None:
                 await self._firewall().remove()
@@ -183,7 +192,9 @@ class DockerParts:
 
     async def _enforce(self) -> None:
         try:
-            await (await self._resolved_firewall()).enforce()
+            firewall = await self._resolved_firewall()
+            await firewall.enforce()
+            await asyncio.to_thread(firewall.keep, self._home.firewall)
         except ServerError as error:
             if self.runtime.walls_missing is None:
                 log.warning("previews have no firewall: %s", error)

@@ -108,8 +108,7 @@ async def put_together(
         url = f"http://{settings.host}:{settings.port}"
         facts = ServerFacts(
             runtime=settings.runtime,
-            isolation=runtime.isolation,
-            isolated=runtime.isolated,
+            walls=runtime,
             url=url,
             edge_url=f"https://{settings.domain.format(project='*')}:{settings.edge_port}",
         )

@@ -117,8 +117,8 @@ class Server:
         fresh.write_text(json.dumps(content))
         fresh.replace(file)
         print(f"PreviewDrop answers on {facts.url}, previews on {facts.edge_url}", flush=True)  # noqa: T201
-        if not facts.isolated:
-            print(facts.isolation, file=sys.stderr, flush=True)  # noqa: T201
+        if not facts.walls.isolated:
+            print(facts.walls.isolation, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Api(uvicorn.Server):

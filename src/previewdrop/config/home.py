@@ -63,6 +63,11 @@ class Home:
         return self.path / "ca.pem"
 
     @property
+    def firewall(self) -> Path:
+        """The rules of previews in containers, as nft reads them."""
+        return self.path / "firewall.nft"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 

@@ -20,6 +20,9 @@ from previewdrop.domain.globs import touches
 CONFIG_FILE = "previewdrop.toml"
 
 _APP = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?")
+_TAKEN = frozenset({"web", "command", "db", "cache"})
+"""The app itself, commands beside it, and names that previews reach their data by."""
+
 _PROCESS_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _EXTENSION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -80,8 +83,8 @@ def _extension(text: str) -> str:
 
 
 def _process_name(name: str) -> str:
-    if name == "web":
-        raise ValueError("is the app itself; choose another name")
+    if name in _TAKEN:
+        raise ValueError("is taken; choose another name")
     if not _PROCESS_NAME.fullmatch(name):
         raise ValueError(
             "cannot be a name; use 1 to 31 lower-case letters, digits and hyphens, a letter first"

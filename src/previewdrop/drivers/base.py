@@ -69,6 +69,7 @@ class BuildSpec:
     a version ("3.12") that the repository or the project asks for. `secrets` are variables for
     private package indexes; they never reach a log, an argv or the artifact.
     `project` is the project's name: artifacts and caches are shared within it, never beyond.
+    What is not `trusted` is built without the machine's own logins.
     """
 
     source: Path
@@ -78,6 +79,7 @@ class BuildSpec:
     secrets: tuple[tuple[str, Secret], ...] = ()
     project: str = ""
     image: ImageSpec | None = None
+    trusted: bool = True
 
 
 class Builder(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from previewdrop.drivers.base import (
     ObservedRun,
     Runtime,
 )
+from previewdrop.drivers.together import all_of
 
 Driver = TypeVar("Driver")
 
@@ -131,7 +131,7 @@ class ChosenCache:
         if spec.server is not None:
             await _chosen(self._caches, spec.server).remove(spec)
             return
-        await asyncio.gather(*(one.remove(spec) for one in self._caches.values()))
+        await all_of(*(one.remove(spec) for one in self._caches.values()))
 
     async def sweep(self, wanted: Collection[str]) -> list[str]:
         return await _joined(one.sweep(wanted) for one in self._caches.values())
@@ -147,9 +147,4 @@ def _chosen(drivers: Mapping[str, Driver], runtime: str) -> Driver:
 
 
 async def _joined(lists: Iterable[Awaitable[list[str]]]) -> list[str]:
-    """All lists as one, once every driver is done; the first error, if one could not."""
-    ends = await asyncio.gather(*lists, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, BaseException):
-            raise end
-    return [each for end in ends if not isinstance(end, BaseException) for each in end]
+    return [each for found in await all_of(*lists) for each in found]

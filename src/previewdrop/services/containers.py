@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
 
 from previewdrop.config.home import Home
 from previewdrop.domain.errors import ServerError
 from previewdrop.domain.secret import Secret
 from previewdrop.drivers.docker import labels
 from previewdrop.drivers.docker.engine import Engine, Refused
+from previewdrop.drivers.docker.networks import overlaps, taken_subnets
 from previewdrop.drivers.docker.service import commands as service_commands
-from previewdrop.drivers.docker.subnets import routed
+from previewdrop.drivers.together import all_of
 from previewdrop.services.container import ServiceContainer
 from previewdrop.services.postgres_container import PostgresContainer
 from previewdrop.services.valkey_container import ValkeyContainer
 
 _LONGEST = "docker-cache/.s.PGSQL.5432"
-_ROUTES = Path("/proc/net/route")
 
 
 class ContainerServices:
@@ -95,11 +94,11 @@ class ContainerServices:
 
     async def stop(self) -> None:
         """Stops all at the same time; they stay down until `start`, and their data is kept."""
-        await _together([one.stop() for one in self._containers])
+        await all_of(*(one.stop() for one in self._containers))
 
     async def remove(self) -> None:
         """Removes everything: containers, data, network. Removing nothing succeeds."""
-        await _together([one.remove() for one in self._containers])
+        await all_of(*(one.remove() for one in self._containers))
         with contextlib.suppress(Refused):  # that somebody else connected something to it
             await self._engine.delete(f"/networks/{self._network}")
 
@@ -122,7 +121,7 @@ class ContainerServices:
             if await how(one):
                 self._made.add(one.program.role)
 
-        await _together([right(one) for one in self._containers])
+        await all_of(*(right(one) for one in self._containers))
 
     def _add(self, program: PostgresContainer | ValkeyContainer, folder: Path) -> None:
         self._containers.append(
@@ -134,13 +133,13 @@ class ContainerServices:
         async with self._networking:
             if await self._engine.get(f"/networks/{self._network}") is not None:
                 return
-            taken = await self._taken()
+            taken = await taken_subnets(self._engine)
             for subnet in service_commands.home_subnets(self._pool, taken):
                 body = service_commands.home_network(self._installation, subnet)
                 try:
                     await self._engine.post("/networks/create", body)
                 except Refused as error:
-                    if "overlap" not in error.reason:
+                    if not overlaps(error):
                         raise
                 else:
                     return
@@ -148,19 +147,3 @@ class ContainerServices:
             f"All subnets of {self._pool} are taken.",
             "Set PREVIEWDROP_DOCKER_SUBNETS to a larger private network.",
         )
-
-    async def _taken(self) -> list[IPv4Network]:
-        taken = routed(await asyncio.to_thread(_ROUTES.read_text))
-        for network in await self._engine.get("/networks"):
-            for subnet in service_commands.subnets_of(network):
-                with contextlib.suppress(ValueError):  # an IPv6 one
-                    taken.append(IPv4Network(subnet))
-        return taken
-
-
-async def _together(work: list[Coroutine[Any, Any, None]]) -> None:
-    """All at the same time; raises the first error once all have ended."""
-    ends = await asyncio.gather(*work, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, BaseException):
-            raise end

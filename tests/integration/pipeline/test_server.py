@@ -37,7 +37,7 @@ async def running(
     shop, state = plant.shop, plant.shop.store.database
     jobs = Jobs(state.conninfo, shop.store, 4)
     await jobs.open()
-    facts = ServerFacts("memory", "There is none.", True, "http://here", "https://there")
+    facts = ServerFacts("memory", plant.runtime, "http://here", "https://there")
     control = Control(shop.store, shop.settings, facts, cast("Operations", None), Secret("token"))
     operations = LiveOperations(shop, jobs, dict, lambda _: None)
     hosts = CodeHosts(shop, operations)

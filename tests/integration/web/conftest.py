@@ -69,9 +69,16 @@ def changes(state: StateDatabase) -> Changes:
     return Changes(state)
 
 
+class Walls:
+    """Previews that are kept apart."""
+
+    isolated = True
+    isolation = "Previews have walls."
+
+
 @pytest.fixture
 def control(store: Store, home: Home) -> Control:
-    facts = ServerFacts("process", "Previews have walls.", True, "http://here", "https://there")
+    facts = ServerFacts("process", Walls(), "http://here", "https://there")
     operations = cast("Operations", IdleOperations())
     return Control(store, Settings(home=home.path), facts, operations, Secret("the-token"))
 

@@ -54,7 +54,7 @@ def test_a_web_container_is_started_as_its_image_says_and_walled_in() -> None:
             "CapDrop": ["ALL"],
             "CapAdd": list(commands.CAPABILITIES),
             "SecurityOpt": ["no-new-privileges"],
-            "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
+            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
             "Memory": 256 * MIB,
             "MemorySwap": 256 * MIB,
             "CpuPeriod": 100_000,
@@ -94,7 +94,7 @@ def test_a_command_beside_the_app_shares_its_network_and_is_not_started_again() 
     assert body["HostConfig"]["NetworkMode"] == "container:previewdrop-0123456789-7-web"
     assert body["HostConfig"]["RestartPolicy"]["Name"] == "no"
     assert "NetworkingConfig" not in body
-    assert labels.ADDRESS not in body["Labels"]
+    assert body["Labels"][labels.ADDRESS] == ""
 
 
 def test_the_fingerprint_tells_another_environment() -> None:
@@ -109,11 +109,23 @@ def test_the_fingerprint_tells_another_environment() -> None:
     assert first != second
 
 
+def test_the_engine_starts_again_what_nobody_watches_over() -> None:
+    body = commands.container(SPEC, Process("worker", "arq x"), "worker", PLACE, WALLS)
+    assert body["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
+
+
+def test_an_image_s_own_labels_count_for_nothing() -> None:
+    """Docker keeps those of the image that the container does not set itself."""
+    web = commands.container(SPEC, SPEC.web, "web", PLACE, WALLS)["Labels"]
+    worker = commands.container(SPEC, Process("worker", "x"), "worker", PLACE, WALLS)["Labels"]
+    assert web.keys() == worker.keys()
+
+
 def test_the_oci_runtime_is_asked_for_where_one_is_set() -> None:
     walls = Walls(WALLS.limits, "runsc")
-    assert commands.container(SPEC, SPEC.web, "web", PLACE, walls)["HostConfig"]["Runtime"] == (
-        "runsc"
-    )
+    host = commands.container(SPEC, SPEC.web, "web", PLACE, walls)["HostConfig"]
+    assert host["Runtime"] == "runsc"
+    assert host["ExtraHosts"] == ["db:10.213.0.66", "cache:10.213.0.67"]
 
 
 def test_a_user_s_own_trusted_proxies_stay() -> None:

@@ -19,6 +19,7 @@ def test_the_table_is_replaced_as_a_whole() -> None:
 def test_openings_come_before_what_is_private_and_metadata_is_private() -> None:
     lines = Firewall("0123456789", [Opening("10.0.0.5", 5432)]).text.splitlines()
     opening = lines.index("    ip daddr 10.0.0.5 tcp dport 5432 accept")
+    assert '    iifname "pd0123456-*" ip daddr 10.0.0.5 tcp dport 5432 accept' in lines
     (private,) = [at for at, line in enumerate(lines) if "169.254.0.0/16" in line]
     assert opening < private
     assert lines[private].endswith("goto refuse")
@@ -36,3 +37,9 @@ def test_the_host_is_closed_but_for_a_public_edge() -> None:
 def test_nameservers_of_the_machine_answer_previews_too() -> None:
     text = "search x\nnameserver 127.0.0.53\nnameserver 10.0.0.2\nnameserver ::1\nnameserver bad\n"
     assert nameservers(text) == [Opening("10.0.0.2", 53, "udp"), Opening("10.0.0.2", 53, "tcp")]
+
+
+def test_nobody_comes_in_from_elsewhere() -> None:
+    text = Firewall("0123456789").text
+    rule = 'iifname != "pd0123456-*" oifname "pd0123456-*" ct state new goto refuse'
+    assert rule in text

@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.secret import Redactor, Secret
@@ -15,6 +16,7 @@ from previewdrop.drivers.base import Artifact, BuildSpec, ImageSpec, LogLine
 from previewdrop.drivers.docker import labels
 from previewdrop.drivers.docker.buildkit.build import Order, build
 from previewdrop.drivers.docker.buildkit.limits import Bounds
+from previewdrop.drivers.docker.buildkit.logins import Logins
 from previewdrop.drivers.docker.commands import Json
 from previewdrop.drivers.docker.context.survey import Context, survey
 from previewdrop.drivers.docker.engine import Engine, Refused
@@ -23,8 +25,9 @@ from previewdrop.drivers.docker.image import exposed_port, image_key, repository
 GENERATED = "Dockerfile.previewdrop"
 """The name of a generated Dockerfile in the context."""
 
+_NO_LOGINS = Path("/nonexistent/config.json")
 _PROXIES = ("ALL_PROXY", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
-"""Arguments that every Dockerfile has and no image keeps."""
+"""Arguments that every Dockerfile has; an image keeps those that it declares itself."""
 
 _INDEXES = ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX")
 
@@ -56,9 +59,9 @@ class DockerBuilder:
         context = await asyncio.to_thread(self._survey, spec, image)
         for note in context.notes:
             log(note)
-        secrets = {**_machine(_INDEXES), **dict(spec.secrets)}
+        secrets = {**_machine(_INDEXES), **dict(spec.secrets)} if spec.trusted else {}
         key = image_key(context.digest, image, context.dockerfile, secrets)
-        tag = f"{repository(self._installation, spec.project)}:{key}"
+        tag = f"{repository(self._installation, spec.project or 'shared')}:{key}"
         note = f"image {key[:4]} reused"
         async with self._lock(tag):
             found: Json | None = await self._engine.get(f"/images/{tag}/json")
@@ -68,7 +71,11 @@ class DockerBuilder:
                 order = self._order(spec, image, context, tag, key, secrets)
                 redact = Redactor(_machine(_PROXIES).values())
                 built = await build(
-                    self._engine, order, _chunks(context.pack()), lambda line: log(redact(line))
+                    self._engine,
+                    order,
+                    _chunks(context.pack()),
+                    lambda line: log(redact(line)),
+                    Logins() if spec.trusted else Logins(_NO_LOGINS),
                 )
                 found = await self._engine.get(f"/images/{built.image}/json")
                 steps = built.executed + built.cached
@@ -110,11 +117,18 @@ class DockerBuilder:
         return await self._engine.get("/images/json", {"filters": filters})
 
     async def _remove(self, image: Json) -> bool:
-        """False when a container still uses it."""
+        """Takes our names away, and with its last one the image; False when it is still used.
+
+        Images that others made of ours have our labels, but not our names.
+        """
+        ours = repository(self._installation, "")
+        names: list[str] = [name for name in image["RepoTags"] or () if name.startswith(ours)]
         try:
-            return await self._engine.delete(f"/images/{image['Id']}", {"force": True})
+            for name in names:
+                await self._engine.delete(f"/images/{name}")
         except Refused:
             return False
+        return bool(names)
 
     def _survey(self, spec: BuildSpec, image: ImageSpec) -> Context:
         folder = spec.source / image.context
@@ -135,7 +149,11 @@ class DockerBuilder:
         key: str,
         secrets: Mapping[str, Secret],
     ) -> Order:
-        proxies = {name: value.reveal() for name, value in _machine(_PROXIES).items()}
+        proxies = {
+            name: value.reveal()
+            for name, value in _machine(_PROXIES).items()
+            if spec.trusted or "@" not in value.reveal()
+        }
         return Order(
             tags=(tag,),
             dockerfile=context.dockerfile,

@@ -13,7 +13,7 @@ from typing import Any
 
 from previewdrop.domain.spec import Limits, Process, RunSpec
 from previewdrop.drivers.docker import labels
-from previewdrop.drivers.docker.subnets import Subnet
+from previewdrop.drivers.docker.subnets import COMPANIONS, Subnet
 from previewdrop.drivers.marks import MARK
 
 Json = dict[str, Any]
@@ -50,7 +50,6 @@ class Walls:
 
 def container(spec: RunSpec, process: Process, role: str, place: Place, walls: Walls) -> Json:
     """A process of the preview, or (`role` is `command`) a command beside it."""
-    supervised = role != labels.COMMAND
     body: Json = {
         "Image": spec.artifact["image"],
         "Env": [f"{name}={value}" for name, value in environment(spec, role, place).items()],
@@ -59,7 +58,7 @@ def container(spec: RunSpec, process: Process, role: str, place: Place, walls: W
             labels.PREVIEW: spec.names.full,
             labels.DEPLOYMENT: str(spec.deployment),
             labels.ROLE: role,
-            **({labels.ADDRESS: place.address} if place.address else {}),
+            labels.ADDRESS: place.address or "",
         },
         **_started_by(process),
         "HostConfig": {
@@ -68,11 +67,8 @@ def container(spec: RunSpec, process: Process, role: str, place: Place, walls: W
             "CapDrop": ["ALL"],
             "CapAdd": list(CAPABILITIES),
             "SecurityOpt": ["no-new-privileges"],
-            "RestartPolicy": {
-                "Name": "on-failure" if supervised else "no",
-                "MaximumRetryCount": _RESTARTS if supervised else 0,
-            },
-            **({"Runtime": walls.oci_runtime} if walls.oci_runtime else {}),
+            "RestartPolicy": _restarted(role),
+            **_run_by(walls.oci_runtime, place.subnet),
             **_limited(walls.limits),
         },
     }
@@ -150,10 +146,28 @@ def connection(container_name: str, alias: str, subnet: Subnet) -> Json:
     }
 
 
+def _restarted(role: str) -> Json:
+    """The Engine starts only what nobody watches over: the app comes back once it is healthy."""
+    if role in (labels.COMMAND, labels.WEB):
+        return {"Name": "no", "MaximumRetryCount": 0}
+    return {"Name": "on-failure", "MaximumRetryCount": _RESTARTS}
+
+
 def _started_by(process: Process) -> Json:
     """Nothing for the image's own command. What we start takes the place of its entrypoint."""
     argv = _argv(process.command)
     return {"Entrypoint": list(argv[:1]), "Cmd": list(argv[1:])} if argv else {}
+
+
+def _run_by(oci_runtime: str | None, subnet: Subnet) -> Json:
+    """gVisor has a network of its own, in which Docker's name server does not answer.
+
+    https://github.com/google/gvisor/issues/7469
+    """
+    if oci_runtime is None:
+        return {}
+    hosts = [f"{alias}:{subnet.companion(alias)}" for alias in COMPANIONS]
+    return {"Runtime": oci_runtime, "ExtraHosts": hosts}
 
 
 def _argv(command: str | tuple[str, ...]) -> tuple[str, ...]:

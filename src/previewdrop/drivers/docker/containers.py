@@ -15,8 +15,8 @@ from previewdrop.drivers.base import ObservedProcess, ProcessState
 from previewdrop.drivers.docker import labels
 from previewdrop.drivers.docker.commands import Json
 from previewdrop.drivers.docker.engine import Engine, Refused
+from previewdrop.drivers.together import all_of
 
-WEB = "web"
 _KILLED = 137
 _HIGHEST_SIGNAL = 64
 _REMOVED_WITHIN = 60.0
@@ -43,8 +43,7 @@ class Containers:
 
     async def all(self) -> list[Json]:
         """Those of all deployments; services have no deployment."""
-        found = await self._list({})
-        return [each for each in found if labels.DEPLOYMENT in each["Labels"]]
+        return await self._list({})
 
     async def inspect(self, name: str) -> Json | None:
         return await self._engine.get(f"/containers/{name}/json")
@@ -52,10 +51,15 @@ class Containers:
     async def ensure(self, name: str, body: Json) -> None:
         """The container runs; one that ended is started again, or made anew if it was another."""
         there = await self.inspect(name)
+        known: dict[str, str] = there["Config"]["Labels"] if there else {}
+        if there and known.get(labels.INSTALLATION) != self._installation:
+            raise StageFailed(
+                f"The Docker Engine has a container {name} already that PreviewDrop did not make.",
+                "Rename it, or remove it.",
+            )
         if there and there["State"]["Running"]:
             return
-        wanted = body["Labels"][labels.FINGERPRINT]
-        if there and there["Config"]["Labels"].get(labels.FINGERPRINT) != wanted:
+        if there and known.get(labels.FINGERPRINT) != body["Labels"][labels.FINGERPRINT]:
             await self.remove([name])
             there = None
         if there is None:
@@ -94,11 +98,11 @@ class Containers:
                 if error.answer != HTTPStatus.NOT_FOUND:
                     raise
 
-        await asyncio.gather(*(stop(each) for each in found if each["State"] != "exited"))
+        await all_of(*(stop(each) for each in found if each["State"] != "exited"))
 
     async def remove(self, names: Sequence[str]) -> None:
         """Gone at once, with what they wrote; returns when none is left."""
-        await asyncio.gather(*(self._remove(name) for name in names))
+        await all_of(*(self._remove(name) for name in names))
 
     async def end(self, name: str) -> Json | None:
         """The container as it was inspected at its end; None when it is gone.
@@ -135,11 +139,18 @@ class Containers:
                     await asyncio.sleep(0.05)
 
     async def _list(self, wanted: dict[str, object]) -> list[Json]:
+        """Whoever runs an image made of a preview's has its labels too, but not our names."""
         filters = labels.selecting(self._installation, wanted)
         found: list[Json] = await self._engine.get(
             "/containers/json", {"all": True, "filters": filters}
         )
-        return sorted(found, key=lambda each: each["Names"][0])
+        ours = "/" + labels.name_of(self._installation, "")
+        deployed = [
+            each
+            for each in found
+            if labels.DEPLOYMENT in each["Labels"] and each["Names"][0].startswith(ours)
+        ]
+        return sorted(deployed, key=lambda each: each["Names"][0])
 
 
 def observed(role: str, inspected: Json | None) -> ObservedProcess:

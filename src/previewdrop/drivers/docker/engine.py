@@ -186,6 +186,11 @@ def socket_of(host: str) -> str:
     if parts.scheme == "unix" and parts.path:
         return parts.path
     where = parts.hostname or host
+    if where in ("localhost", "127.0.0.1", "::1"):
+        raise BadConfig(
+            f"The Docker Engine of DOCKER_HOST is reached by {parts.scheme.upper()}.",
+            f"Set PREVIEWDROP_DOCKER_HOST={DEFAULT_HOST}, its socket on this machine.",
+        )
     raise BadConfig(
         f"The Docker Engine of DOCKER_HOST is on {where}, and previews are served from the "
         "machine that runs them.",

@@ -22,14 +22,16 @@ _NOT_STARTED = b"OCI runtime exec failed: "
 """What the Engine prints in place of a command that it could not start."""
 
 _ENDED_WITHIN = 20.0
+_LOOKS, _BETWEEN_LOOKS = 20, 0.05
 
 
 class Executions:
-    """Runs commands to their end. Whatever ends them, nothing that they started runs on.
+    """Runs commands to their end. Whatever ends them, what they started ends with them.
 
     The Engine cannot stop what it executes in a running container. We do, by the mark that the
-    command's processes carry; for that we must be root, and where we are not, each command gets
-    a container of its own beside the app.
+    command's processes carry; what takes it off stays in the app's container, and goes with that.
+    For this we must be root, and where we are not, each command gets a container of its own
+    beside the app.
     """
 
     def __init__(self, engine: Engine, containers: Containers) -> None:
@@ -55,7 +57,23 @@ class Executions:
         except Refused as error:
             raise start_failure(error) from error
         finally:
-            await asyncio.shield(_end(mark))
+            await asyncio.shield(self._end(place, mark))
+
+    async def end_all(self, installation: str) -> None:
+        """Ends commands that a former server left behind in containers that run on."""
+        marked = await asyncio.to_thread(marks.marked, f"{installation}-")
+        left = {mark for mark in marked.values() if f".{labels.COMMAND}-" in mark}
+        for mark in left:
+            await _kill(mark)
+
+    async def _end(self, place: str, mark: str) -> None:
+        """Ends the command, also one that the Engine is only about to start."""
+        for _ in range(_LOOKS):
+            await _kill(mark)
+            now: Json | None = await self._engine.get(f"{place}/json")
+            if now is None or not (now["Running"] or now["ExitCode"] is None):
+                return
+            await asyncio.sleep(_BETWEEN_LOOKS)
 
     async def apart(
         self, spec: RunSpec, command: Process, place: Place, walls: Walls, output: Output
@@ -83,7 +101,7 @@ class Executions:
         return self._root
 
 
-async def _end(mark: str) -> None:
+async def _kill(mark: str) -> None:
     """Kills every process that carries the mark and returns when none is left.
 
     Unavailable when they make others faster than they are killed.

@@ -12,6 +12,7 @@ import shutil
 import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from previewdrop.domain.errors import ServerError
 from previewdrop.drivers.docker.commands import bridge_prefix
@@ -87,10 +88,12 @@ class Firewall:
                 "  chain forward {",
                 "    type filter hook forward priority filter - 10; policy accept;",
                 f"    iifname {ours} jump previews",
+                f"    iifname != {ours} oifname {ours} ct state new goto refuse",
                 "  }",
                 "  chain input {",
                 "    type filter hook input priority filter - 10; policy accept;",
                 f"    iifname {ours} ct state established,related accept",
+                *(f"    iifname {ours} {door}" for door in doors),
                 *([f"    iifname {ours} tcp dport {{ {edge} }} accept"] if edge else []),
                 f"    iifname {ours} goto refuse",
                 "  }",
@@ -102,6 +105,13 @@ class Firewall:
     async def enforce(self) -> None:
         """Puts the rules in force. ServerError when this machine or user cannot."""
         await _nft(self.text)
+
+    def keep(self, file: Path) -> None:
+        """Writes the rules down, for a machine that starts to put them in force before Docker."""
+        if not file.exists() or file.read_text() != self.text:
+            fresh = file.with_suffix(".new")
+            fresh.write_text(self.text)
+            fresh.replace(file)
 
     async def remove(self) -> None:
         await _nft(f"table inet {self.table} {{}}\ndelete table inet {self.table}\n")

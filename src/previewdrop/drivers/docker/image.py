@@ -25,8 +25,8 @@ def image_key(digest: str, image: ImageSpec, dockerfile: str, secrets: Collectio
 
 
 def repository(installation: str, project: str) -> str:
-    """The name of a project's images on the Engine, without a tag."""
-    return f"previewdrop-{installation}/{project or 'shared'}"
+    """The name of a project's images on the Engine, without a tag; without a project its start."""
+    return f"previewdrop-{installation}/{project}"
 
 
 def exposed_port(config: Json) -> int | None:

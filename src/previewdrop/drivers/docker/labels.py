@@ -13,12 +13,16 @@ ROLE = "previewdrop.role"
 PREVIEW = "previewdrop.preview"
 DEPLOYMENT = "previewdrop.deployment"
 ADDRESS = "previewdrop.address"
-"""The fixed address of a web container: one that does not run holds none on its network."""
+"""The fixed address of a web container: one that does not run holds none on its network.
+
+Each label is set on each container, if only to nothing: an image may have labels of its own.
+"""
 
 FINGERPRINT = "previewdrop.fingerprint"
 KEY = "previewdrop.key"
 PROJECT = "previewdrop.project"
 
+WEB = "web"
 COMMAND = "command"
 
 

@@ -63,6 +63,6 @@ class Logs:
         path = f"/containers/{container}/logs"
         async with self._engine.stream("GET", path, query=query) as answer:
             async for _, payload in framed(answer.aiter_raw()):
-                for raw in payload.splitlines():
+                for raw in payload.rstrip(b"\n").split(b"\n"):
                     moment, _, line = raw.partition(b" ")
                     yield moment.decode(errors="replace"), plain(line)[:LONGEST_LINE]

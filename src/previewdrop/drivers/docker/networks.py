@@ -16,6 +16,7 @@ from previewdrop.drivers.docker import commands, labels
 from previewdrop.drivers.docker.commands import Json
 from previewdrop.drivers.docker.engine import Engine, Refused
 from previewdrop.drivers.docker.subnets import Subnet, first_free, routed, subnet_of
+from previewdrop.drivers.together import all_of
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ Companions = Callable[[], Awaitable[Mapping[str, str]]]
 """Makes sure that the services run, and tells the container of each alias: `{"db": "…"}`."""
 
 _OVERLAPS = ("overlap", "conflicts with")
+_ROUTES = Path("/proc/net/route")
 _IN_USE = "active endpoints"
 _TRIES = 3
 
@@ -55,9 +57,7 @@ class Networks:
             subnet = _subnet(self._pool, found)
         there = _connected(found)
         missing = {alias: one for alias, one in companions.items() if one not in there}
-        await asyncio.gather(
-            *(self._connect(name, one, alias, subnet) for alias, one in missing.items())
-        )
+        await all_of(*(self._connect(name, one, alias, subnet) for alias, one in missing.items()))
         return subnet
 
     async def mend(self) -> None:
@@ -113,13 +113,13 @@ class Networks:
 
     async def _make(self, names: Names, name: str) -> Subnet:
         """Takes the first subnet that is free; what turns out to be taken is not tried again."""
-        taken = await self._taken()
+        taken = await taken_subnets(self._engine)
         while subnet := first_free(self._pool, taken):
             body = commands.network(self._installation, names.full, name, subnet)
             try:
                 await self._engine.post("/networks/create", body)
             except Refused as error:
-                if not any(word in error.reason for word in _OVERLAPS):
+                if not overlaps(error):
                     raise
                 taken.append(subnet.network)
             else:
@@ -129,20 +129,6 @@ class Networks:
             "Set PREVIEWDROP_DOCKER_SUBNETS to a larger private network.",
         )
 
-    async def _taken(self) -> list[IPv4Network]:
-        table = await asyncio.to_thread(Path("/proc/net/route").read_text)
-        taken = routed(table)
-        networks: list[Json] = await self._engine.get("/networks")
-        subnets = [
-            str(config.get("Subnet", ""))
-            for network in networks
-            for config in (network["IPAM"].get("Config") or ())
-        ]
-        for subnet in subnets:
-            with contextlib.suppress(ValueError):  # an IPv6 one
-                taken.append(IPv4Network(subnet))
-        return taken
-
     async def _connect(self, network: str, container: str, alias: str, subnet: Subnet) -> None:
         body = commands.connection(container, alias, subnet)
         try:
@@ -151,6 +137,22 @@ class Networks:
             already = error.answer == HTTPStatus.FORBIDDEN and "already exists" in error.reason
             if not already:
                 raise
+
+
+async def taken_subnets(engine: Engine) -> list[IPv4Network]:
+    """Those of the Engine's networks and of the host's routes, which no new network may touch."""
+    taken = routed(await asyncio.to_thread(_ROUTES.read_text))
+    networks: list[Json] = await engine.get("/networks")
+    for network in networks:
+        for config in network["IPAM"].get("Config") or ():
+            with contextlib.suppress(ValueError):  # an IPv6 one
+                taken.append(IPv4Network(str(config.get("Subnet", ""))))
+    return taken
+
+
+def overlaps(error: Refused) -> bool:
+    """Whether the Engine refuses a network because its subnet is taken by something we missed."""
+    return any(word in error.reason for word in _OVERLAPS)
 
 
 def _connected(network: Json | None) -> set[str]:

@@ -24,12 +24,14 @@ from previewdrop.drivers.base import (
 )
 from previewdrop.drivers.docker import commands, execution, labels
 from previewdrop.drivers.docker.commands import Json, Place, Walls
-from previewdrop.drivers.docker.containers import WEB, Containers, observed
+from previewdrop.drivers.docker.containers import Containers, observed
 from previewdrop.drivers.docker.engine import Engine
+from previewdrop.drivers.docker.labels import WEB
 from previewdrop.drivers.docker.logs import Logs
 from previewdrop.drivers.docker.networks import Companions, Networks
 from previewdrop.drivers.docker.subnets import COMPANIONS, Subnet
 from previewdrop.drivers.listeners import parse_listeners
+from previewdrop.drivers.together import all_of
 
 DEFAULT_PORT = 3000
 _DOCKER_DNS = "127.0.0.11:"
@@ -39,11 +41,15 @@ _SIGNALS = 128
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the runtime is set up with: see the settings `docker_subnets` and `oci_runtime`."""
+    """What the runtime is set up with: see the settings `docker_subnets` and `oci_runtime`.
+
+    With `require_walls` nothing is started while there is no firewall.
+    """
 
     subnets: IPv4Network
     ceilings: Limits | None = None
     oci_runtime: str | None = None
+    require_walls: bool = False
 
 
 class DockerRuntime:
@@ -64,6 +70,7 @@ class DockerRuntime:
         self._logs = Logs(engine)
         self.networks = Networks(engine, installation, settings.subnets, companions)
         self.walls_missing: str | None = None
+        self._recovered = False
         self._commands: Counter[str] = Counter()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -73,7 +80,8 @@ class DockerRuntime:
         if self.walls_missing is None:
             return (
                 "Each preview runs unprivileged in containers on a network of its own, from which "
-                "it reaches its database, its cache and the internet."
+                "it reaches its database, its cache and the internet. Builds are on Docker's own "
+                "network."
             )
         return (
             "Each preview runs unprivileged in containers on a network of its own, but without a "
@@ -94,13 +102,14 @@ class DockerRuntime:
 
     async def ensure(self, spec: RunSpec) -> Handle:
         """See `Runtime.ensure`."""
+        self._check_walls()
         async with self._lock(spec.names.full):
             subnet = await self.networks.ensure(spec.names)
             address = await self._address(spec, subnet)
             place = Place(self.networks.name(spec.names), subnet)
             web = self._ensure(spec, replace(spec.web, name=WEB), replace(place, address=address))
             others = (self._ensure(spec, process, place) for process in spec.processes)
-            await asyncio.gather(web, *others)
+            await all_of(web, *others)
         return {
             "runtime": "docker",
             "deployment": spec.deployment,
@@ -129,7 +138,7 @@ class DockerRuntime:
     async def wait(self, handle: Handle) -> ObservedProcess:
         """See `Runtime.wait`. An Engine that goes away meanwhile is waited for as well.
 
-        One that ends takes its containers along, and starts them again when it is back.
+        One that ends takes its containers along.
         """
         name = self._web(handle)
         while True:
@@ -152,7 +161,8 @@ class DockerRuntime:
         web = observed(WEB, await self._containers.inspect(name))
         runs = web.state is ProcessState.RUNNING
         limit = self._limits(spec).log_bytes
-        if runs and self._executions.may_end_what_runs:
+        self._check_walls()
+        if runs and self._executions.may_end_what_runs and not self._settings.oci_runtime:
             inside = self._executions.inside
             return await execution.logged(
                 lambda output: inside(name, spec, command, output), log, limit, timeout
@@ -190,12 +200,25 @@ class DockerRuntime:
 
     async def sweep(self, wanted: Collection[int]) -> list[str]:
         """See `Runtime.sweep`."""
+        if not self._recovered:
+            self._recovered = True
+            await self._executions.end_all(self._installation)
         found = await self._containers.all()
         lost = {n: _preview(each) for each in found if (n := _number(each)) not in wanted}
-        gone = [each["Id"] for each in found if _number(each) in lost]
+        commands_left = not any(self._commands.values())
+        gone = [
+            each["Id"]
+            for each in found
+            if _number(each) in lost
+            or (commands_left and each["Labels"][labels.ROLE] == labels.COMMAND)
+        ]
         await self._containers.remove(gone)
         await self._remove_empty_networks()
         return [f"deployment {number} of {preview}" for number, preview in sorted(lost.items())]
+
+    async def runs_anything(self) -> bool:
+        """Whether anything of any preview runs now."""
+        return any(each["State"] == "running" for each in await self._containers.all())
 
     async def _remove_empty_networks(self) -> None:
         """Networks of previews that have no container. What is about to start holds the lock."""
@@ -220,12 +243,19 @@ class DockerRuntime:
         held = {
             _number(each): each["Labels"][labels.ADDRESS]
             for each in others
-            if labels.ADDRESS in each["Labels"]
+            if each["Labels"][labels.ROLE] == WEB
         }
         address = held.get(spec.deployment) or subnet.web(held.values())
         if address is None:
             raise Unavailable(f"All addresses on the network of {spec.names.full} are taken.")
         return address
+
+    def _check_walls(self) -> None:
+        if self._settings.require_walls and self.walls_missing is not None:
+            raise Unavailable(
+                "Previews may not run without a firewall, and there is none now.",
+                f"PREVIEWDROP_SANDBOX is require. {self.walls_missing}",
+            )
 
     def _walls(self, spec: RunSpec) -> Walls:
         return Walls(self._limits(spec), self._settings.oci_runtime)

@@ -33,4 +33,5 @@ def _spec(work: Deploying, found: Detected) -> BuildSpec:
         timeout=work.shop.settings.build_timeout,
         secrets=found.recipe.values if image else found.recipe.build_secrets,
         image=image,
+        trusted=work.row.preview.secrets,
     )

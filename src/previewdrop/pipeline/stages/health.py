@@ -99,6 +99,8 @@ async def _status(http: httpx2.AsyncBaseTransport, url: str, headers: dict[str, 
 
 async def _is_its_own(shop: Workshop, run: RunSpec, handle: Handle) -> bool:
     """Whether the app itself listens there: on a shared loopback others could have been faster."""
+    if "image" in run.artifact:
+        return True  # the address is its container's alone
     listening = await shop.drivers.runtime.listening(handle)
     return any(address.endswith(f":{run.port}") for address in listening.addresses)
 

@@ -46,7 +46,7 @@ async def show(control: Control, row: PreviewRow) -> PreviewView:
             if live is not None:
                 live_commit = live.commit
                 health = live.made.get("config", {}).get("health", health)
-    warnings = [] if control.facts.isolated else [control.facts.isolation]
+    warnings = [] if control.facts.walls.isolated else [control.facts.walls.isolation]
     expire_after = timedelta(days=control.settings.expire_days)
     url = control.operations.url(row)
     return preview_view(row, url, health, live_commit, expire_after, warnings)

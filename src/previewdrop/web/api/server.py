@@ -29,10 +29,10 @@ async def server(control: ControlDep) -> ServerView:
         home=str(control.settings.home),
         edge_url=facts.edge_url,
         runtime=facts.runtime,
-        isolation=facts.isolation,
-        isolated=facts.isolated,
+        isolation=facts.walls.isolation,
+        isolated=facts.walls.isolated,
         services=await control.operations.services(),
-        warnings=[] if facts.isolated else [facts.isolation],
+        warnings=[] if facts.walls.isolated else [facts.walls.isolation],
     )
 
 
