@@ -52,8 +52,8 @@ def main() -> None:
     if results.keys() >= DOCKER.keys():
         text += "\n" + docker_report.table(results)
     (RESULTS / "latest.md").write_text(text)
-    report.picture(results, RESULTS / "latest.png")
     print(text)
+    report.picture(results, RESULTS / "latest.png")
     if not docker:
         _tell("docker was not measured: it takes an Engine and a client that builds with BuildKit")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 SCRIPT = Path(__file__).with_name("edge.lua")
-SECONDS = 4
+SECONDS = 3
 
 
 def program() -> str | None:

@@ -17,7 +17,7 @@ from benchmarks.repository import Repository
 
 WARM_ROUNDS = 9
 COLD_ROUNDS = 3
-LOAD_ROUNDS = 3
+LOAD_ROUNDS = 5
 CONNECTIONS = (1, 8)
 
 
