@@ -33,14 +33,19 @@ def labels(installation: str, deployment: int, preview: str) -> dict[str, str]:
     }
 
 
+def names_of(installation: str) -> tuple[str, str]:
+    """What the server itself would call a container and an image."""
+    return f"previewdrop-{installation}-999-web", f"previewdrop-{installation}/swept:ghost"
+
+
 class Things:
     """A container on a network, an image and a volume with the same labels, removed at the end."""
 
-    def __init__(self, docker: Engine, name: str, labels: dict[str, str]) -> None:
+    def __init__(self, docker: Engine, name: str, labels: dict[str, str], image: str) -> None:
         self.name = name
         self._docker = docker
         self._labels = labels
-        self._image = f"previewdrop-tests/{name}:1"
+        self._image = image
 
     async def make(self) -> None:
         text = "".join(f"LABEL {name}={value}\n" for name, value in self._labels.items())
@@ -82,7 +87,9 @@ async def things(**owners: dict[str, str]) -> AsyncGenerator[dict[str, Things]]:
     async with engine() as docker, AsyncExitStack() as stack:
         made: dict[str, Things] = {}
         for name, owner in owners.items():
-            made[name] = Things(docker, f"pdtests-{name}-{os.getpid()}", owner)
+            own = f"pdtests-{name}-{os.getpid()}", f"previewdrop-tests/{name}:1"
+            called, image = names_of(owner["previewdrop.installation"]) if name == "ghost" else own
+            made[name] = Things(docker, called, owner, image)
             stack.push_async_callback(made[name].remove)
             await made[name].make()
         yield made

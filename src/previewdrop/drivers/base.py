@@ -117,13 +117,17 @@ class ProcessState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObservedProcess:
-    """One process as it is. `exit_code` is negative for a signal; `reason` is for people."""
+    """One process as it is. `exit_code` is negative for a signal; `reason` is for people.
+
+    `lost` tells that it did not end by itself, but with what ran it, which is back by now.
+    """
 
     name: str
     state: ProcessState
     exit_code: int | None = None
     reason: str | None = None
     memory: int | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,13 +140,14 @@ class DockerRuntime:
 
         One that ends takes its containers along.
         """
-        name = self._web(handle)
+        name, lost = self._web(handle), False
         while True:
             try:
                 ended = observed(WEB, await self._containers.end(name))
                 await self._engine.listens()
-                return ended
+                return replace(ended, lost=lost)
             except Unavailable:
+                lost = True
                 await asyncio.sleep(_BETWEEN_TRIES)
 
     async def run(self, spec: RunSpec, command: Process, log: LogLine, timeout: float) -> int:

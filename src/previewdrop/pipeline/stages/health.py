@@ -15,6 +15,7 @@ from previewdrop.domain.spec import RunSpec
 from previewdrop.drivers.base import Handle, ObservedProcess, ProcessState
 from previewdrop.pipeline.deploying import Deploying, Detected, Workshop
 from previewdrop.pipeline.journal import TAIL_LINES, Stage
+from previewdrop.pipeline.patience import patiently
 
 _EAGER = 0.02
 _CALM = 0.25
@@ -43,26 +44,39 @@ async def health(work: Deploying, found: Detected, run: RunSpec, handle: Handle)
 async def wait_until_healthy(
     shop: Workshop, path: str, run: RunSpec, handle: Handle, stage: Stage
 ) -> None:
-    """Asks `path` until it answers 200, and no longer than the app lives."""
-    seen = Unhealthy()
-    timeout = shop.settings.health_timeout
+    """Asks `path` until it answers 200, and no longer than the app lives by itself."""
+    seen, ended = Unhealthy(), None
+    try:
+        async with asyncio.timeout(shop.settings.health_timeout):
+            while (ended := await _end(shop, path, run, handle, seen)) is not None and ended.lost:
+                stage.log("What ran the app ended, and is back. The app is started again.")
+                await patiently(lambda: shop.drivers.runtime.ensure(run), stage.log)
+    except TimeoutError:
+        ended = None
+    else:
+        if ended is None:
+            stage.note = f"{path} answered 200"
+            return
+    await _copy_app_log(shop, handle, stage)
+    raise await _failure(shop, path, run, handle, stage, seen, ended)
+
+
+async def _end(
+    shop: Workshop, path: str, run: RunSpec, handle: Handle, seen: Unhealthy
+) -> ObservedProcess | None:
+    """How the app ended before it was healthy; None once it is."""
     polling = asyncio.create_task(_poll(shop, path, run, handle, seen))
     ending = asyncio.create_task(shop.drivers.runtime.wait(handle))
     try:
-        done, _ = await asyncio.wait(
-            {polling, ending}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait({polling, ending}, return_when=asyncio.FIRST_COMPLETED)
         if polling in done:
             polling.result()
-            stage.note = f"{path} answered 200"
-            return
-        ended = ending.result() if ending in done else None
+            return None
+        return ending.result()
     finally:
         for task in (polling, ending):
             task.cancel()
         await asyncio.gather(polling, ending, return_exceptions=True)
-    await _copy_app_log(shop, handle, stage)
-    raise await _failure(shop, path, run, handle, stage, seen, ended)
 
 
 async def _poll(shop: Workshop, path: str, run: RunSpec, handle: Handle, seen: Unhealthy) -> None:
