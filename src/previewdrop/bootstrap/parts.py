@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from previewdrop.bootstrap.docker import Data, DockerParts
+from previewdrop.bootstrap.github import code_hosts_of, connect_by_settings
 from previewdrop.bootstrap.server import Server
 from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.config.home import Home
@@ -27,10 +28,6 @@ from previewdrop.drivers.postgres.driver import PostgresDatabase
 from previewdrop.drivers.process.builder import ProcessBuilder
 from previewdrop.drivers.process.runtime import ProcessRuntime
 from previewdrop.drivers.valkey.driver import ValkeyCache
-from previewdrop.forge.base import Forge
-from previewdrop.forge.github.app import App
-from previewdrop.forge.github.github import GitHub
-from previewdrop.forge.github.host import host
 from previewdrop.pipeline.choice import RuntimeChoice
 from previewdrop.pipeline.code_hosts import CodeHosts
 from previewdrop.pipeline.deploying import Workshop
@@ -41,7 +38,6 @@ from previewdrop.pipeline.reconcile import Reconciler
 from previewdrop.services.embedded import EmbeddedServices
 from previewdrop.source.checkout import Checkouts
 from previewdrop.store.database import StateDatabase, create_if_missing
-from previewdrop.store.forges import StoredForge
 from previewdrop.store.secrets import SecretBox
 from previewdrop.store.store import Store
 from previewdrop.web.events import Changes
@@ -91,6 +87,7 @@ async def put_together(
         await state.migrate()
         store = Store(state, box)
         await store.check_keys()
+        await connect_by_settings(settings, store.forges)
         jobs = Jobs(state.conninfo, store, settings.concurrency)
         await jobs.open()
         stack.push_async_callback(jobs.close)
@@ -102,7 +99,7 @@ async def put_together(
         choice = RuntimeChoice(settings.runtime, docker.answers if docker else _never)
         http = await stack.enter_async_context(httpx2.AsyncHTTPTransport(trust_env=False))
         checkouts = Checkouts(home.mirrors, home.checkouts, settings.source_bytes)
-        hosts = Hosts(store, code_host)
+        hosts = Hosts(store, code_hosts_of(settings))
         shop = Workshop(home, settings, store, drivers, checkouts, http, choice, hosts)
         reconciler = Reconciler(shop, jobs.wake)
         url = f"http://{settings.host}:{settings.port}"
@@ -118,7 +115,10 @@ async def put_together(
 
         operations = LiveOperations(shop, jobs, notes, stop.ask)
         code_hosts = CodeHosts(shop, operations)
-        control = Control(store, settings, facts, operations, token(home), code_hosts.hear)
+        control = Control(
+            store, settings, facts, operations, token(home),
+            code_hosts.hear, hosts.all, code_hosts.pulls.resync.set,
+        )  # fmt: skip
         server = Server(shop, jobs, reconciler, Changes(state), control, code_hosts)
         if services.moved:
             log.warning("A service has another port than before: previews are started again.")
@@ -181,15 +181,6 @@ def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.T
 
     stack.push_async_callback(end)
     return task
-
-
-def code_host(stored: StoredForge) -> Forge:
-    """The client of a connected host. BadConfig for credentials that cannot be."""
-    place, credentials = host(stored.url), stored.credentials
-    if stored.app is not None:
-        app = App(stored.app, credentials["key"], credentials["webhook"])
-        return GitHub.by_app(place, app)
-    return GitHub.by_token(place, credentials["token"], credentials["webhook"])
 
 
 async def _never() -> bool:

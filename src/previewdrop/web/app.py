@@ -5,15 +5,17 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from previewdrop import __version__
-from previewdrop.web.api import previews, projects, server, streams, variables, webhooks
+from previewdrop.web.api import github, previews, projects, server, streams, variables, webhooks
+from previewdrop.web.connecting import Attempts
 from previewdrop.web.events import Changes
 from previewdrop.web.gate import Gate
+from previewdrop.web.pages import github as github_pages
 from previewdrop.web.ports import Control
 from previewdrop.web.problems import add_problem_handlers
 
 ABOUT = """\
 Every branch and pull request of a FastAPI repository as a live, isolated HTTPS preview.
-Every route but `/healthz` needs `Authorization: Bearer TOKEN`; errors are RFC 9457 problems.
+Every route of the API needs `Authorization: Bearer TOKEN`; errors are RFC 9457 problems.
 """
 
 
@@ -22,8 +24,9 @@ def create_app(control: Control, changes: Changes) -> FastAPI:
     app = FastAPI(title="PreviewDrop", version=__version__, description=ABOUT)
     app.state.control = control
     app.state.changes = changes
+    app.state.attempts = Attempts()
     app.add_middleware(Gate, token=control.token)
     add_problem_handlers(app)
-    for routes in (server, projects, variables, previews, streams, webhooks):
+    for routes in (server, projects, variables, previews, streams, webhooks, github, github_pages):
         app.include_router(routes.router)
     return app

@@ -1,4 +1,4 @@
-"""Who may use the API: whoever has the token, on every route but /healthz."""
+"""Who may use the API: whoever has the token, on every route but a few that are named here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from previewdrop.domain.secret import Secret
 
-OPEN_PATHS = frozenset({"/healthz", "/webhooks/github"})
-"""Without our token: the second has a signature."""
+OPEN_PATHS = frozenset(
+    {"/healthz", "/webhooks/github", "/github/new", "/github/connected", "/github/installed"}
+)
+"""Without our token: webhooks have a signature; a browser has a state that we gave, or learns
+nothing."""
 
 _REFUSAL = {
     "type": "about:blank",

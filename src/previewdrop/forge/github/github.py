@@ -34,38 +34,37 @@ _WRITERS = frozenset({"admin", "maintain", "write"})
 class GitHub:
     """A Forge. Errors are those of Client; call `aclose` at the end.
 
-    `webhook` is the secret that webhooks are signed with; without one none is verified.
+    `webhooks` are the secrets of which webhooks are signed with one; without any none is verified.
     """
 
-    def __init__(self, client: Client, access: Access, webhook: Secret) -> None:
+    def __init__(self, client: Client, access: Access, *webhooks: Secret) -> None:
         self.access = access
         self._client = client
-        self._webhook = webhook
+        self._webhooks = webhooks
         self._locks: WeakValueDictionary[tuple[int, int, str], asyncio.Lock] = WeakValueDictionary()
 
     @classmethod
     def by_app(
-        cls, host: Host, app: App, *, transport: httpx2.AsyncBaseTransport | None = None
+        cls, host: Host, app: App, *more: Secret, transport: httpx2.AsyncBaseTransport | None = None
     ) -> GitHub:
-        """With an App's credentials. BadConfig for a key that is none."""
+        """With an App's credentials, and secrets of further webhooks. BadConfig for no key."""
         client = Client(host, transport=transport)
-        return cls(client, AppAccess(client, app), app.webhook)
+        return cls(client, AppAccess(client, app), app.webhook, *more)
 
     @classmethod
     def by_token(
         cls,
         host: Host,
         token: Secret,
-        webhook: Secret,
-        *,
+        *webhooks: Secret,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> GitHub:
         """With a person's token. BadConfig for what cannot be one."""
         client = Client(host, transport=transport)
-        return cls(client, PersonalAccess(client, token), webhook)
+        return cls(client, PersonalAccess(client, token), *webhooks)
 
     def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
-        return signature.verified(self._webhook, headers, body)
+        return any(signature.verified(each, headers, body) for each in self._webhooks)
 
     def parsed(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         return parse.parsed(headers, body, self._client.host.web)

@@ -1,0 +1,159 @@
+"""What connecting GitHub does: credentials are made and kept, and repositories found with them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from previewdrop.domain.errors import BadInput, NotFound, PreviewDropError
+from previewdrop.domain.secret import Secret
+from previewdrop.forge.base import Forge, Refused
+from previewdrop.forge.events import Repository
+from previewdrop.forge.github.client import Client
+from previewdrop.forge.github.github import GitHub
+from previewdrop.forge.github.host import Host
+from previewdrop.forge.github.manifest import registered
+from previewdrop.store.forges import Forges, StoredForge
+from previewdrop.store.store import Store
+from previewdrop.web.connecting import Attempt
+from previewdrop.web.ports import Hosts
+
+KIND = "github"
+PAGE = "page"
+"""Among an App's credentials: its page at GitHub, whose address differs from host to host."""
+ADDRESS = "address"
+"""Among the credentials: where webhooks go. A token may have none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A repository, and the connection that sees it."""
+
+    stored: StoredForge
+    forge: Forge
+    repository: Repository
+
+
+async def register(store: Store, attempt: Attempt, code: str) -> None:
+    """Ends an attempt: GitHub's code becomes an App, whose credentials are kept.
+
+    Refused or BadInput for a code that is none; Unavailable if it may be tried again.
+    """
+    client = Client(attempt.host)
+    try:
+        made = await registered(client, code)
+    finally:
+        await client.aclose()
+    credentials = {"key": made.app.key, "webhook": made.app.webhook, PAGE: Secret(made.url)}
+    if attempt.public is not None:
+        credentials[ADDRESS] = Secret(attempt.public)
+    stored = await store.forges.add(
+        KIND, attempt.host.web, credentials, slug=made.slug, app=made.app.id
+    )
+    attempt.registration, attempt.connection = made, stored.id
+
+
+async def check_token(host: Host, token: Secret) -> str:
+    """Whose token it is. BadInput for one that GitHub does not take."""
+    github = GitHub.by_token(host, token)
+    try:
+        with explained():
+            return await github.access.author()
+    finally:
+        await github.aclose()
+
+
+async def keep_token(
+    forges: Forges,
+    host: Host,
+    token: Secret,
+    *,
+    login: str | None = None,
+    webhook: Secret | None = None,
+    address: str | None = None,
+) -> StoredForge:
+    """Keeps a token. It takes the place of the last one there, and leaves its webhooks valid."""
+    former = next((one for one in await forges.all() if is_token(one, host)), None)
+    known: Mapping[str, Secret] = former.credentials if former else {}
+    credentials = {
+        "token": token,
+        "webhook": webhook or known.get("webhook") or Secret(secrets.token_urlsafe(32)),
+    }
+    if address is not None:
+        credentials[ADDRESS] = Secret(address)
+    elif ADDRESS in known:
+        credentials[ADDRESS] = known[ADDRESS]
+    if login is None and former is not None and known.get("token") == token:
+        login = former.slug
+    return await forges.add(KIND, host.web, credentials, slug=login)
+
+
+def is_token(stored: StoredForge, host: Host) -> bool:
+    """Whether this is the token for a host; there is one at the most."""
+    return (stored.kind, stored.url, stored.app) == (KIND, host.web, None)
+
+
+def installation_link(stored: StoredForge) -> str | None:
+    """Where an App's repositories are chosen; None for a token."""
+    place = stored.credentials.get(PAGE)
+    return None if place is None else f"{place.reveal()}/installations/new"
+
+
+async def reached(hosts: Hosts) -> tuple[Sequence[Reached], Sequence[str]]:
+    """Every repository once, by name, and a sentence for each connection that did not tell.
+
+    An App comes before a token that sees the same: it may do less, and is told more.
+    """
+    found: dict[str, Reached] = {}
+    silent: list[str] = []
+    connections = [each for each in await hosts() if each[0].kind == KIND]
+    for stored, forge in sorted(connections, key=lambda each: each[0].app is None):
+        try:
+            repositories = await forge.repositories()
+        except PreviewDropError as error:
+            silent.append(f"{stored.slug or 'The token'} at {stored.url}: {error.message}")
+            continue
+        for one in repositories:
+            found.setdefault(_key(one.url), Reached(stored, forge, one))
+    return sorted(found.values(), key=lambda each: each.repository.name.lower()), silent
+
+
+async def find(hosts: Hosts, wanted: str) -> Reached:
+    """The repository `owner/name`, or of a URL. NotFound with what to do; BadInput for several."""
+    if not await hosts():
+        raise NotFound("No GitHub is connected.", "Run `previewdrop github connect`.")
+    there, silent = await reached(hosts)
+    same = [
+        each
+        for each in there
+        if each.repository.name.lower() == wanted.lower() or same_place(each.repository.url, wanted)
+    ]
+    if len(same) > 1:
+        urls = ", ".join(each.repository.url for each in same)
+        raise BadInput(f"There is a {wanted} at several hosts.", f"Give its URL: {urls}.")
+    if same:
+        return same[0]
+    stored = [stored for stored, _ in await hosts()]
+    links = [link for each in stored if (link := installation_link(each))]
+    hint = f"Choose it for the App at {links[0]}." if links else "Can the token's owner push there?"
+    raise NotFound(f"No connection sees a repository {wanted}.", " ".join([*silent, hint]))
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses are those of the same repository."""
+    return _key(one) == _key(other)
+
+
+@contextmanager
+def explained() -> Generator[None]:
+    """GitHub's no to what somebody asks for now is an answer about what they gave."""
+    try:
+        yield
+    except Refused as refused:
+        raise BadInput(refused.message, refused.hint) from refused
+
+
+def _key(url: str) -> str:
+    return url.lower().rstrip("/").removesuffix(".git")
