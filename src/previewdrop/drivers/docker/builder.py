@@ -170,8 +170,7 @@ class DockerBuilder:
         )
 
     async def _check_platform(self, image: Json) -> None:
-        told: Json = await self._engine.get("/version")
-        ours, its = str(told["Arch"]), str(image["Architecture"])
+        ours, its = await self._engine.architecture(), str(image["Architecture"])
         if ours != its:
             raise StageFailed(
                 f"The image is made for {its} processors, and this server has {ours}.",

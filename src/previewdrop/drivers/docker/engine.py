@@ -55,6 +55,7 @@ class Engine:
             timeout=httpx2.Timeout(_TIMEOUT, connect=_CONNECT_WITHIN, pool=None),
         )
         self._version: str | None = None
+        self._architecture = ""
 
     async def get(self, path: str, query: Query | None = None) -> Any:
         """The JSON at a path; None when there is nothing (404)."""
@@ -121,8 +122,14 @@ class Engine:
         if self._version is None:
             with _translated():
                 answer = await self._client.get("/version")
-            self._version = agreed(_parsed(_accepted(answer)))
+            said: dict[str, Any] = _parsed(_accepted(answer))
+            self._version, self._architecture = agreed(said), str(said.get("Arch", ""))
         return self._version
+
+    async def architecture(self) -> str:
+        """That of the images it runs, as Go names it: `amd64`."""
+        await self.version()
+        return self._architecture
 
     async def listens(self) -> None:
         """Unavailable when a new connection gets no answer.
