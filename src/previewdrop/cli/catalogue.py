@@ -37,6 +37,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     ),
     "Projects": (
         Entry("project", "projects", "Add, show, set up and remove projects.", group=True),
+        Entry("github", "github", "Connect GitHub: pull requests get previews.", group=True),
         Entry("env", "variables", "Set the variables and secrets of a project.", group=True),
         Entry("init", "init", "Write the files that a FastAPI repository lacks for previews."),
     ),

@@ -93,3 +93,41 @@ class LogEntry(TypedDict):
 class Connection(TypedDict):
     database_url: str | None
     redis_url: str | None
+
+
+class Connected(TypedDict):
+    id: int
+    kind: str
+    url: str
+    slug: str | None
+    app: int | None
+    webhooks: bool
+    install_url: str | None
+
+
+class GitHubAttempt(TypedDict):
+    id: str | None
+    url: str | None
+    state: str
+    error: str | None
+    connection: Connected | None
+
+
+class GitHubRepository(TypedDict):
+    name: str
+    url: str
+    private: bool
+    connection: int
+    projects: list[str]
+
+
+class GitHubRepositories(TypedDict):
+    repositories: list[GitHubRepository]
+    warnings: list[str]
+
+
+class GitHubProject(TypedDict):
+    project: Project
+    repository: str
+    webhooks: bool
+    warnings: list[str]

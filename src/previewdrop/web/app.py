@@ -5,7 +5,16 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from previewdrop import __version__
-from previewdrop.web.api import github, previews, projects, server, streams, variables, webhooks
+from previewdrop.web.api import (
+    github,
+    github_projects,
+    previews,
+    projects,
+    server,
+    streams,
+    variables,
+    webhooks,
+)
 from previewdrop.web.connecting import Attempts
 from previewdrop.web.events import Changes
 from previewdrop.web.gate import Gate
@@ -27,6 +36,8 @@ def create_app(control: Control, changes: Changes) -> FastAPI:
     app.state.attempts = Attempts()
     app.add_middleware(Gate, token=control.token)
     add_problem_handlers(app)
-    for routes in (server, projects, variables, previews, streams, webhooks, github, github_pages):
+    for routes in (server, projects, variables, previews, streams, webhooks):
+        app.include_router(routes.router)
+    for routes in (github, github_projects, github_pages):
         app.include_router(routes.router)
     return app

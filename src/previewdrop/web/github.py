@@ -6,14 +6,16 @@ import secrets
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from previewdrop.config.settings import web_address
 from previewdrop.domain.errors import BadInput, NotFound, PreviewDropError
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Forge, Refused
 from previewdrop.forge.events import Repository
 from previewdrop.forge.github.client import Client
 from previewdrop.forge.github.github import GitHub
-from previewdrop.forge.github.host import Host
+from previewdrop.forge.github.host import Host, local
 from previewdrop.forge.github.manifest import registered
 from previewdrop.store.forges import Forges, StoredForge
 from previewdrop.store.store import Store
@@ -139,6 +141,23 @@ async def find(hosts: Hosts, wanted: str) -> Reached:
     links = [link for each in stored if (link := installation_link(each))]
     hint = f"Choose it for the App at {links[0]}." if links else "Can the token's owner push there?"
     raise NotFound(f"No connection sees a repository {wanted}.", " ".join([*silent, hint]))
+
+
+def public_address(text: str | None, place: Host) -> str | None:
+    """BadInput for what is no address, or none that this GitHub can reach."""
+    if text is None:
+        return None
+    try:
+        address = web_address(text)
+    except ValueError as error:
+        raise BadInput(f"The address of this server {error}.") from error
+    if local(urlsplit(address).hostname or "") and not local(urlsplit(place.web).hostname or ""):
+        raise BadInput(
+            f"GitHub cannot reach {address}, which is this machine alone.",
+            "Give the address of a reverse proxy or a tunnel, or none: then pull requests are "
+            "compared every five minutes.",
+        )
+    return address
 
 
 def same_place(one: str, other: str) -> bool:

@@ -48,7 +48,7 @@ def connected(attempt: Attempt) -> HTMLResponse:
     silent = (
         ""
         if attempt.public
-        else """<p class="note">GitHub cannot reach this server, so it sends no webhooks.
+        else """<p class="note">GitHub was told no address of this server, so it sends no webhooks.
 PreviewDrop compares pull requests with previews every five minutes instead. Where it can be
 reached, set <code>PREVIEWDROP_PUBLIC_URL</code> and connect again.</p>"""
     )

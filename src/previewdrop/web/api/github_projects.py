@@ -1,0 +1,114 @@
+"""/api/v1/github/repositories, and projects that are made of them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from previewdrop.domain.errors import Conflict, PreviewDropError
+from previewdrop.forge.github.github import GitHub
+from previewdrop.forge.github.host import host
+from previewdrop.store.tables import Project
+from previewdrop.web import github
+from previewdrop.web.api.depends import ControlDep
+from previewdrop.web.api.github_schema import (
+    GitHubProject,
+    GitHubProjectRequest,
+    GitHubRepositories,
+    GitHubRepository,
+)
+from previewdrop.web.api.projects import added
+from previewdrop.web.api.schema import ProjectRequest
+from previewdrop.web.api.views import project_view
+from previewdrop.web.github import Reached, public_address
+from previewdrop.web.ports import Control
+
+router = APIRouter(prefix="/api/v1/github", tags=["github"])
+
+
+@router.get("/repositories")
+async def list_repositories(control: ControlDep) -> GitHubRepositories:
+    """All that the connections see. `warnings` has those that did not answer."""
+    there, silent = await github.reached(control.hosts)
+    projects = [project for project, _ in await control.store.projects.all()]
+    shown = [
+        GitHubRepository(
+            name=each.repository.name,
+            url=each.repository.url,
+            private=each.repository.private,
+            connection=each.stored.id,
+            projects=[one.name for one in projects if _is(one, each)],
+        )
+        for each in there
+    ]
+    return GitHubRepositories(repositories=shown, warnings=list(silent))
+
+
+@router.post("/projects", status_code=HTTPStatus.CREATED)
+async def add_project(body: GitHubProjectRequest, control: ControlDep) -> GitHubProject:
+    """Makes a project of a repository, whose pull requests then drive previews.
+
+    A project that has the repository's address already becomes it; a second project of the same
+    repository, such as another folder of a monorepo, needs a `name` of its own.
+    """
+    found = await github.find(control.hosts, body.repository)
+    there = [one for one, _ in await control.store.projects.all() if _is(one, found)]
+    project = _adoptable(there, body.name)
+    if project is None:
+        if there and body.name is None:
+            raise Conflict(
+                f"{found.repository.name} is the project {there[0].name} already.",
+                "Give a second one another name with --name.",
+            )
+        request = ProjectRequest(source=found.repository.url, name=body.name)
+        project = await added(request, control)
+    repository = found.repository
+    await control.store.forges.link(
+        project.id, found.stored.id, repository.id, repository.name, repository.installation
+    )
+    webhooks, warnings = await _webhooks(found, control)
+    control.resync()
+    return GitHubProject(
+        project=project_view(project, len(await control.store.previews.all(project.name))),
+        repository=repository.name,
+        webhooks=webhooks,
+        warnings=warnings,
+    )
+
+
+async def _webhooks(found: Reached, control: Control) -> tuple[bool, list[str]]:
+    """Whether GitHub will tell us of the repository; with a token it is asked to, with an App set.
+
+    The project is added in any case: without webhooks it is compared every five minutes.
+    """
+    given = found.stored.credentials.get(github.ADDRESS)
+    if found.stored.app is not None or not isinstance(found.forge, GitHub):
+        return (True, []) if given else (False, ["The App was made without webhooks."])
+    try:
+        public = public_address(
+            given.reveal() if given else control.settings.public_url, host(found.stored.url)
+        )
+        if public is None:
+            return False, ["This server has no PREVIEWDROP_PUBLIC_URL for webhooks."]
+        secret = found.stored.credentials["webhook"]
+        await found.forge.hook(found.repository, f"{public}/webhooks/github", secret)
+    except PreviewDropError as error:
+        return False, [str(error)]
+    return True, []
+
+
+def _adoptable(there: list[Project], name: str | None) -> Project | None:
+    """The project of this repository that no host tells of yet."""
+    free = [
+        each
+        for each in there
+        if each.present and each.forge_id is None and name in (None, each.name)
+    ]
+    return free[0] if free else None
+
+
+def _is(project: Project, one: Reached) -> bool:
+    if project.forge_id == one.stored.id and project.repository == one.repository.id:
+        return True
+    return github.same_place(project.source, one.repository.url)
