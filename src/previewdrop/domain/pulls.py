@@ -112,9 +112,14 @@ def wanted(
         return Nothing(doubt)
     if pull.fork is not False:
         return _of_fork(pull, policy, marks)
-    if _skips(message) and not (said and said.commit == pull.head):
+    if skips(message) and not (said and said.commit == pull.head):
         return Keep(reasons.skipped(pull.head))
     return Show(pull.head)
+
+
+def skips(message: str | None) -> bool:
+    """Whether a commit's message asks for no preview."""
+    return message is not None and _SKIP.search(message) is not None
 
 
 def _of_fork(pull: Pull, policy: PullPolicy, marks: Collection[Mark]) -> Wanted:
@@ -151,10 +156,6 @@ def _unasked(pull: Pull, policy: PullPolicy) -> Reason | None:
     if policy.demand == "label" and not _common(pull.labels, policy.labels):
         return reasons.unlabelled(policy.labels)
     return None
-
-
-def _skips(message: str | None) -> bool:
-    return message is not None and _SKIP.search(message) is not None
 
 
 def _order(mark: Mark) -> tuple[object, ...]:

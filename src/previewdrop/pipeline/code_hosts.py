@@ -7,35 +7,44 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from previewdrop.domain.errors import PreviewDropError
+from previewdrop.pipeline.branches import Branches
 from previewdrop.pipeline.commands import Commands
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.operations import LiveOperations
+from previewdrop.pipeline.outside import Outside
 from previewdrop.pipeline.pulls import PullRequests
-from previewdrop.pipeline.reporter import Reporter
+from previewdrop.pipeline.reporter import Answers, Reporter
 from previewdrop.pipeline.resync import Resync
+from previewdrop.pipeline.settle import Settle
 from previewdrop.store.pulls import PullRow
 
 
 class CodeHosts:
-    """Webhooks, commands, resync and reports."""
+    """Webhooks, commands, resync and reports. `answers` is how previews are seen from outside."""
 
-    def __init__(self, shop: Workshop, operations: LiveOperations) -> None:
+    def __init__(
+        self, shop: Workshop, operations: LiveOperations, answers: Answers | None = None
+    ) -> None:
         self._shop = shop
         self._operations = operations
-        self.reporter = Reporter(shop)
+        outside = Outside(shop.settings.edge_host, shop.settings.edge_port)
+        self.reporter = Reporter(shop, answers or outside.answers)
         changed = operations.changed
-        self.pulls = PullRequests(shop, changed, self._concerned, self.reporter.soon)
-        self._commands = Commands(shop, self.pulls, changed)
-        self._resync = Resync(shop, self.pulls, self.reporter.soon)
+        self._settle = Settle(shop, changed, self._concerned, self.reporter.soon)
+        self._branches = Branches(shop, operations)
+        self.pulls = PullRequests(shop, self._settle, self._branches, changed)
+        self._commands = Commands(shop, self.pulls.asked, self._settle, operations)
+        self.resync = Resync(shop, self.pulls, self._settle, self._branches, self.reporter.soon)
 
     async def run(self) -> None:
         """Works until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._commands.run(), name="commands")
-                group.create_task(self._resync.run(), name="resync")
+                group.create_task(self.resync.run(), name="resync")
         finally:
-            await self.pulls.close()
+            await self._settle.close()
+            await self._branches.close()
             await self.reporter.close()
 
     async def hear(self, kind: str, headers: Mapping[str, str], body: bytes) -> bool | None:
@@ -50,11 +59,11 @@ class CodeHosts:
 
     async def changed(self, preview_id: int | None) -> None:
         """A preview changed; None when changes may have been missed."""
-        if preview_id is None:
-            self.pulls.resync.set()
-            return
         with suppress(PreviewDropError):  # what is lost here the resync reports
-            await self.reporter.changed(preview_id)
+            if preview_id is None:
+                await self.resync.tell()
+            else:
+                await self.reporter.changed(preview_id)
 
     async def _concerned(self, pull: PullRow) -> bool:
         row = await self._shop.store.previews.of_pull(pull.project.id, pull.pull.number)

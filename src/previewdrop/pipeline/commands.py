@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from previewdrop.domain.commands import Command, Verb
 from previewdrop.domain.errors import PreviewDropError, Unavailable
-from previewdrop.domain.pulls import MARKING, Mark
+from previewdrop.domain.pulls import Mark, Show
+from previewdrop.forge.base import Refused
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.hosts import Place
-from previewdrop.pipeline.pulls import Changed, PullRequests
+from previewdrop.pipeline.operations import LiveOperations
+from previewdrop.pipeline.settle import Settle, decided
 from previewdrop.report.answers import answer_mark, approval_text, help_text, logs_text
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.pulls import PullRow
@@ -20,29 +22,48 @@ from previewdrop.store.tables import Ask
 log = logging.getLogger(__name__)
 
 _TRY_AGAIN = 10.0
-_LINES = 200
+_LINES = 120
+_KNOWN_WITHIN = timedelta(minutes=10)
+"""By then a resync has found the pull request of a comment, if there is one."""
 
 
 class Commands:
-    """Works on commands one after the other; one that cannot be done now is tried again."""
+    """Works on commands one after the other; one that cannot be done now is tried again.
 
-    def __init__(self, shop: Workshop, pulls: PullRequests, changed: Changed) -> None:
+    `asked` is set when there is a new one.
+    """
+
+    def __init__(
+        self, shop: Workshop, asked: asyncio.Event, settle: Settle, operations: LiveOperations
+    ) -> None:
         self._shop = shop
-        self._pulls = pulls
-        self._changed = changed
+        self._asked = asked
+        self._settle = settle
+        self._operations = operations
 
     async def run(self) -> None:
         """Works until cancelled."""
         while True:
-            self._pulls.asked.clear()
-            later = False
-            for ask in await self._shop.store.asks.waiting():
-                later = not await self._guarded(ask) or later
+            self._asked.clear()
+            again = None if await self.once() else _TRY_AGAIN
             try:
-                async with asyncio.timeout(_TRY_AGAIN if later else None):
-                    await self._pulls.asked.wait()
+                async with asyncio.timeout(again):
+                    await self._asked.wait()
             except TimeoutError:
                 continue
+
+    async def once(self) -> bool:
+        """Does what waits; False if something has to be tried again."""
+        try:
+            asks = await self._shop.store.asks.waiting()
+            done = [await self._guarded(ask) for ask in asks]
+        except PreviewDropError as error:
+            log.warning("commands: %s", error)
+            return False
+        except Exception:
+            log.exception("commands broke")
+            return False
+        return all(done)
 
     async def _guarded(self, ask: Ask) -> bool:
         """False for what has to be tried again."""
@@ -60,60 +81,85 @@ class Commands:
 
     async def _do(self, ask: Ask) -> None:
         pull = await self._shop.store.pulls.of(ask.project_id, ask.number)
-        place = await self._shop.hosts.of(pull.project) if pull else None
-        if pull is None or place is None:
+        if pull is None:
+            if datetime.now(UTC) - ask.at < _KNOWN_WITHIN:
+                raise Unavailable(f"Pull request {ask.number} is not known yet.")
             return
-        if not await place.forge.may_write(place.repository, ask.author):
-            # No answer in words: that would let anybody make us write comments.
-            await place.forge.react(place.repository, ask.comment, "confused")
+        place = await self._shop.hosts.of(pull.project)
+        if place is None:
             return
-        verb = Verb(ask.verb)
-        command = Command(verb, ask.commit, ask.unknown)
-        done = await self._obey(command, ask, pull, place)
-        await place.forge.react(place.repository, ask.comment, "+1" if done else "confused")
+        may = await place.forge.may_write(place.repository, ask.author)
+        # It may have changed meanwhile.
+        pull = await self._shop.store.pulls.of(ask.project_id, ask.number)
+        done = False
+        # No answer in words to others: that would let anybody make us write comments.
+        if may and pull is not None:
+            done = await self._obey(
+                Command(Verb(ask.verb), ask.commit, ask.unknown), ask, pull, place
+            )
+        try:
+            await place.forge.react(place.repository, ask.comment, "+1" if done else "confused")
+        except Refused as refused:
+            log.info("command of %s: %s", ask.author, refused)
 
     async def _obey(self, command: Command, ask: Ask, pull: PullRow, place: Place) -> bool:
-        """False for what cannot be done so; whoever asked was told why."""
-        if command.verb is Verb.HELP:
-            return await self._say(ask, place, help_text(command.unknown))
-        if command.verb is Verb.LOGS:
-            return await self._say(ask, place, await self._logs(pull))
-        if command.verb is Verb.APPROVE:
-            shown = pull.row.told.get("head")
-            if not command.approves(pull.pull.head, shown):
+        """False for what cannot be done."""
+        match command.verb:
+            case Verb.HELP:
+                await self._say(ask, place, help_text(command.unknown))
+                return command.unknown is None
+            case Verb.LOGS:
+                await self._say(ask, place, await self._logs(pull))
+                return True
+            case Verb.RESET_DB:
+                return await self._again(await self._row(pull), fresh=True)
+            case Verb.APPROVE if not command.approves(pull.pull.head, None):
+                # What it was of was settled when it was written, see Asks.
                 await self._say(ask, place, approval_text(pull.pull.head))
                 return False
-        if command.verb in MARKING:
-            mark = Mark(datetime.now(UTC), command.verb, pull.pull.head)
-            said = await self._shop.store.pulls.say(pull.project.id, pull.pull.number, mark)
-            if said is not None:
-                self._pulls.soon(pull.project.id, pull.pull.number)
-        if command.verb in (Verb.REDEPLOY, Verb.RESET_DB):
-            return await self._again(pull, fresh=command.verb is Verb.RESET_DB)
-        return True
+            case _:
+                return await self._mark(command.verb, ask, pull)
 
-    async def _again(self, pull: PullRow, *, fresh: bool) -> bool:
+    async def _mark(self, verb: Verb, ask: Ask, pull: PullRow) -> bool:
+        """Counts until the next one does; as of when it was written, so that order is kept."""
+        project, number = pull.project.id, pull.pull.number
+        said = await self._shop.store.pulls.say(project, number, Mark(ask.at, verb, pull.pull.head))
+        self._settle.soon(project, number)
+        if said is None or verb is Verb.STOP:
+            return said is not None
         row = await self._row(pull)
+        if verb is Verb.REDEPLOY:
+            await self._again(row, fresh=False)
+        return isinstance(decided(said, row), Show)
+
+    async def _again(self, row: PreviewRow | None, *, fresh: bool) -> bool:
+        """A new deployment of what is wanted; False if nothing is."""
         if row is None or not row.preview.present:
             return False
         await self._shop.store.previews.ask_again(row.preview.id, fresh_database=fresh)
-        await self._changed(row.preview.id)
+        await self._operations.changed(row.preview.id)
         return True
 
     async def _logs(self, pull: PullRow) -> str:
         row = await self._row(pull)
         name = f"{pull.project.name}/pr-{pull.pull.number}"
         if row is None or row.latest is None:
-            return logs_text(name, [], None)
+            return logs_text(name, [])
         chunks = await self._shop.store.deployments.log(row.latest.id)
         lines = [f"{stage} | {line}" for chunk in chunks for stage, line in chunk.lines]
-        return logs_text(name, [("Deployment", lines[-_LINES:])], None)
+        return logs_text(name, [("Deployment", lines), ("App", await self._printed(row))])
+
+    async def _printed(self, row: PreviewRow) -> list[str]:
+        """The end of what the live processes printed."""
+        try:
+            source = self._operations.logs(row, follow=False)
+            return [f"{process} | {line}" async for process, line in source][-_LINES:]
+        except PreviewDropError:
+            return []
 
     async def _row(self, pull: PullRow) -> PreviewRow | None:
         return await self._shop.store.previews.of_pull(pull.project.id, pull.pull.number)
 
-    async def _say(self, ask: Ask, place: Place, text: str) -> bool:
-        await place.forge.comment(
-            place.repository, ask.number, answer_mark(ask.comment), text, None
-        )
-        return True
+    async def _say(self, ask: Ask, place: Place, text: str) -> None:
+        mark = answer_mark(ask.comment)
+        await place.forge.comment(place.repository, ask.number, mark, text, None)

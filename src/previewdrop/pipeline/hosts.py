@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from previewdrop.domain.errors import BadConfig
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Forge
 from previewdrop.forge.events import Repository
 from previewdrop.store.forges import StoredForge
 from previewdrop.store.store import Store
 from previewdrop.store.tables import Project
+
+log = logging.getLogger(__name__)
 
 Make = Callable[[StoredForge], Forge]
 
@@ -32,7 +36,14 @@ class Hosts:
         self._made: dict[int, tuple[StoredForge, Forge]] = {}
 
     async def all(self) -> Sequence[tuple[StoredForge, Forge]]:
-        return [(one, self._forge(one)) for one in await self._store.forges.all()]
+        """All that can be talked to; one whose credentials cannot be does not stop the others."""
+        found: list[tuple[StoredForge, Forge]] = []
+        for one in await self._store.forges.all():
+            try:
+                found.append((one, self._forge(one)))
+            except BadConfig as error:
+                log.warning("%s: %s", one.url, error)
+        return found
 
     async def get(self, forge_id: int) -> Forge:
         """NotFound for one that is not connected any more."""

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from previewdrop.domain.errors import PreviewDropError
-from previewdrop.domain.pull import Pull
+from previewdrop.forge.base import Forge, Refused
+from previewdrop.pipeline.branches import Branches
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.hosts import Place
 from previewdrop.pipeline.pulls import PullRequests
+from previewdrop.pipeline.settle import Settle, answered, now_at
 from previewdrop.store.tables import Project
 
 log = logging.getLogger(__name__)
 
 EVERY = 300.0
+WHOLE_EVERY = 12
+"""Rounds. Names of repositories change seldom, and hosts lead from old ones to new ones."""
+
 DELIVERIES_KEPT = 14
 """Days. GitHub repeats a webhook call by hand for three at the most."""
 
@@ -26,18 +30,31 @@ class Resync:
     """Runs at the start, every five minutes, and when a host hints at more than it told."""
 
     def __init__(
-        self, shop: Workshop, pulls: PullRequests, report: Callable[[int, int], None]
+        self,
+        shop: Workshop,
+        pulls: PullRequests,
+        settle: Settle,
+        branches: Branches,
+        report: Callable[[int, int], None],
     ) -> None:
         self._shop = shop
         self._pulls = pulls
+        self._settle = settle
+        self._branches = branches
         self._report = report
+        self._rounds = 0
+        self._missing: set[int] = set()
 
     async def run(self) -> None:
         """Works until cancelled; what fails is logged and tried again next time."""
         while True:
+            whole = self._pulls.resync.is_set() or self._rounds % WHOLE_EVERY == 0
             self._pulls.resync.clear()
+            self._rounds += 1
             try:
-                await self.once()
+                await self.once(whole=whole)
+            except PreviewDropError as error:
+                log.warning("resync: %s", error)
             except Exception:
                 log.exception("the resync broke")
             try:
@@ -46,35 +63,80 @@ class Resync:
             except TimeoutError:
                 continue
 
-    async def once(self) -> None:
+    async def once(self, *, whole: bool = True) -> None:
+        """One round; what fails for one project is logged and does not keep the others waiting.
+
+        `whole` asks for everything anew, else hosts are asked only whether lists changed.
+        """
         await self._shop.store.pulls.forget_deliveries(DELIVERIES_KEPT)
-        for stored, _ in await self._shop.hosts.all():
+        for stored, forge in await self._shop.hosts.all():
+            try:
+                if whole:
+                    await self._follow(stored.id, forge)
+            except PreviewDropError as error:
+                log.warning("resync of %s: %s", stored.url, error)
             for project in await self._shop.store.forges.projects(stored.id):
                 try:
-                    await self._compare(project)
+                    await self._look(project, whole=whole)
                 except PreviewDropError as error:
                     log.warning("resync of %s: %s", project.name, error)
 
-    async def _compare(self, project: Project) -> None:
+    async def tell(self) -> None:
+        """Whatever is known is compared with what is wanted and was told, without the hosts."""
+        for stored, _ in await self._shop.hosts.all():
+            for project in await self._shop.store.forges.projects(stored.id):
+                await self._tell(project)
+
+    async def _tell(self, project: Project) -> None:
+        for row in await self._shop.store.pulls.unsettled(project.id):
+            self._settle.soon(project.id, row.pull.number)
+            self._report(project.id, row.pull.number)
+
+    async def _follow(self, forge_id: int, forge: Forge) -> None:
+        """Learns the names that repositories have now, and who lets us in."""
+        forges = self._shop.store.forges
+        reached = {each.id: each for each in await forge.repositories()}
+        for project in await forges.projects(forge_id):
+            there = reached.get(project.repository or 0)
+            if there is None:
+                continue
+            known = (project.repository_name, project.source, project.installation)
+            if known != (there.name, there.url, there.installation):
+                log.info("%s is %s now", project.name, there.name)
+                await forges.link(project.id, forge_id, there.id, there.name, there.installation)
+                await forges.renamed(forge_id, there.id, there.name, there.url)
+
+    async def _look(self, project: Project, *, whole: bool) -> None:
         place = await self._shop.hosts.of(project)
         if place is None:
             return
+        try:
+            await self._compare(project, place, None if whole else project.pulls_mark)
+        except Refused as refused:
+            if not refused.missing:
+                raise
+            # Twice, because hosts say so also when they only think that they do not know us.
+            if project.id in self._missing:
+                log.warning("%s is out of reach: its previews are removed", project.name)
+                await self._pulls.leave(project)
+            self._missing.add(project.id)
+            return
+        self._missing.discard(project.id)
+        await self._branches.resync(project)
+        await self._tell(project)
+
+    async def _compare(self, project: Project, place: Place, mark: str | None) -> None:
         store = self._shop.store
-        page = await place.forge.open_pulls(place.repository, project.pulls_mark)
-        if page.pulls is not None:
-            listed = {pull.number for pull in page.pulls}
-            for pull in page.pulls:
-                await store.pulls.take(project.id, pull)
-            for row in await store.pulls.open(project.id):
-                if row.pull.number not in listed:
-                    await store.pulls.take(project.id, await _ended(place, row.pull))
-            await store.forges.marked(project.id, page.mark)
-        for row in await store.pulls.unsettled(project.id):
-            self._pulls.soon(project.id, row.pull.number)
-            self._report(project.id, row.pull.number)
-
-
-async def _ended(place: Place, known: Pull) -> Pull:
-    """A pull request that is not listed as open: as it is now, or closed if it is no more."""
-    now = await place.forge.pull(place.repository, known.number)
-    return now or replace(known, open=False, seen=datetime.now(UTC))
+        before = datetime.now(UTC)
+        page = await place.forge.open_pulls(place.repository, mark)
+        if page.pulls is None:
+            return
+        listed = {pull.number for pull in page.pulls}
+        doubtful = False
+        for pull in page.pulls:
+            doubtful = await store.pulls.take(project.id, answered(pull, before)) or doubtful
+        for row in await store.pulls.open(project.id):
+            if row.pull.number not in listed:
+                await store.pulls.take(project.id, await now_at(place, row.pull))
+        # Without a mark the next list comes whole, which settles what this one left in doubt.
+        await store.forges.marked(project.id, None if doubtful else page.mark)

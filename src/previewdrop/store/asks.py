@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from previewdrop.domain.commands import Command
+from previewdrop.domain.commands import Command, Verb
 from previewdrop.store.database import StateDatabase
-from previewdrop.store.tables import Ask
+from previewdrop.store.tables import Ask, PullRequest
 
 
 class Asks:
@@ -21,17 +21,29 @@ class Asks:
     async def add(
         self, project_id: int, number: int, comment: int, author: str, command: Command
     ) -> None:
-        """Keeps a command; the same comment again is the same command."""
-        row = insert(Ask).values(
-            project_id=project_id,
-            number=number,
-            comment=comment,
-            author=author,
-            verb=command.verb.value,
-            commit=command.commit,
-            unknown=command.unknown,
+        """Keeps a command; the same comment again is the same command.
+
+        An approval is kept with the commit that it is of, as far as that is known now: later our
+        comment may ask about another one.
+        """
+        query = select(PullRequest.told["head"].as_string()).where(
+            PullRequest.project_id == project_id, PullRequest.number == number
         )
         async with self._database.transaction() as session:
+            commit = command.commit
+            if command.verb is Verb.APPROVE:
+                shown = await session.scalar(query)
+                meant = shown is not None and command.approves(shown, shown)
+                commit = shown if meant else commit
+            row = insert(Ask).values(
+                project_id=project_id,
+                number=number,
+                comment=comment,
+                author=author,
+                verb=command.verb.value,
+                commit=commit,
+                unknown=command.unknown,
+            )
             await session.execute(row.on_conflict_do_nothing())
 
     async def waiting(self) -> Sequence[Ask]:

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, false, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from previewdrop.domain.errors import NotFound
-from previewdrop.domain.pull import Pull, newer
+from previewdrop.domain.pull import Pull, newer, undecided
 from previewdrop.domain.pulls import Expiry, Mark
 from previewdrop.domain.reasons import Reason
 from previewdrop.store.database import StateDatabase
@@ -88,17 +88,22 @@ class Pulls:
         async with self._database.transaction() as session:
             await session.execute(row)
 
-    async def take(self, project_id: int, pull: Pull) -> PullRow:
-        """Keeps the newer of what was known and what is told now."""
+    async def take(self, project_id: int, pull: Pull) -> bool:
+        """Keeps the newer of what was known and what is told now.
+
+        True if nobody but the host knows which that is.
+        """
+        doubtful = False
 
         def change(row: PullRequest) -> None:
-            kept = newer(_PULL.validate_python(row.snapshot), pull)
+            nonlocal doubtful
+            known = _PULL.validate_python(row.snapshot)
+            kept, doubtful = newer(known, pull), undecided(known, pull)
             row.snapshot, row.open = _PULL.dump_python(kept, mode="json"), kept.open
 
-        taken = await self._change(project_id, pull.number, change, pull)
-        if taken is None:
+        if await self._change(project_id, pull.number, change, pull) is None:
             raise NotFound("The project of this pull request was removed.")
-        return taken
+        return doubtful
 
     async def say(self, project_id: int, number: int, mark: Mark) -> PullRow | None:
         """Adds what somebody said; None for a pull request that is not known."""
@@ -156,14 +161,17 @@ class Pulls:
             return [PullRow(*each) for each in await session.execute(query)]
 
     async def unsettled(self, project_id: int) -> Sequence[PullRow]:
-        """Those that are open, and those that are closed and still have a preview."""
+        """Those that are open, and closed ones that still have a preview or a report of it."""
         there = select(Preview.id).where(
             Preview.project_id == PullRequest.project_id,
             Preview.number == PullRequest.number,
             Preview.state != "removed",
         )
+        shown = PullRequest.comment.is_not(None) | PullRequest.environment.is_not(None)
+        over = func.coalesce(PullRequest.told["over"].as_boolean(), false())
         query = _rows().where(
-            PullRequest.project_id == project_id, PullRequest.open | there.exists()
+            PullRequest.project_id == project_id,
+            PullRequest.open | there.exists() | (shown & ~over),
         )
         async with self._database.transaction() as session:
             return [PullRow(*each) for each in await session.execute(query)]

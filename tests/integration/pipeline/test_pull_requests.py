@@ -1,0 +1,547 @@
+"""From a webhook to a preview and back to the pull request, whatever happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import pytest
+
+from previewdrop.domain.secret import Secret
+from previewdrop.drivers.memory import Misbehaviour as Driver
+from previewdrop.forge.base import Verdict
+from previewdrop.forge.events import (
+    BranchDeleted,
+    BranchPushed,
+    InstallationLeft,
+    PullChanged,
+    RepositoryLeft,
+    RepositoryMoved,
+)
+from previewdrop.forge.memory import Misbehaviour
+from previewdrop.store.database import StateDatabase
+from repositories import git
+
+from .conftest import Plant
+from .hub import BEGINNING, INSTALLATION, NUMBER, REPOSITORY, Hub, until
+
+
+@pytest.fixture
+async def hub(plant: Plant, state: StateDatabase) -> AsyncGenerator[Hub]:
+    hub = Hub(plant, state)
+    await hub.connect()
+    async with hub.running():
+        yield hub
+
+
+async def test_an_opened_pull_request_is_previewed_and_told(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    url = "https://pr-42.shop.localhost:7443"
+    text = await hub.says("🚀 Preview deployed", url, f"{url}/docs", f"{url}/health")
+    assert opened.pull.head[:7] in text
+    status = hub.forge.statuses[REPOSITORY, opened.pull.head, "previewdrop/shop"]
+    assert (status.verdict, status.url) == (Verdict.SUCCESS, url)
+    [(_, environment)] = hub.forge.deployments.values()
+    assert (environment.verdict, environment.url) == (Verdict.SUCCESS, url)
+
+
+async def test_the_whole_life_of_a_pull_request(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    pushed = hub.changed(hub.commit())
+    await hub.hear(pushed)
+    await hub.live(pushed.pull.head)
+    await hub.says("🚀", pushed.pull.head[:7])
+    comment = (await hub.told()).row.comment
+    await hub.hear(hub.changed(open=False, merged=True))
+    await hub.gone()
+    await hub.says("🧹 Preview removed", "was merged")
+    assert hub.plant.runtime.runs == {}
+    assert hub.plant.edge.routes == {}
+    assert hub.plant.database.databases == {}
+
+    async def inactive() -> bool:
+        return all(each.verdict is None for _, each in hub.forge.deployments.values())
+
+    await until(inactive)
+    await hub.hear(hub.changed(open=True, merged=False))
+    await hub.live(pushed.pull.head)
+    await hub.says("🚀", pushed.pull.head[:7])
+    assert (await hub.told()).row.comment == comment
+
+
+@pytest.mark.parametrize(
+    ("settings", "without", "with_"),
+    [
+        ({"github.drafts": False}, {"draft": True}, {"draft": False}),
+        (
+            {"github.demand": "label", "github.labels": ["Try"]},
+            {"labels": frozenset({"bug"})},
+            {"labels": frozenset({"bug", "try"})},
+        ),
+        ({"github.bases": ["main", "release/*"]}, {"base": "other"}, {"base": "release/1"}),
+        ({"github.never": ["wip"]}, {"labels": frozenset({"WIP"})}, {"labels": frozenset()}),
+    ],
+)
+async def test_rules_decide_and_are_followed_both_ways(
+    hub: Hub, settings: dict[str, object], without: dict[str, object], with_: dict[str, object]
+) -> None:
+    await hub.store.projects.change("shop", settings)
+    opened = hub.changed(**without)
+    await hub.hear(opened)
+    await until(lambda: _has_reason(hub))
+    assert await hub.preview() is None
+    assert hub.comment() == ""
+    await hub.hear(hub.changed(**with_))
+    await hub.live(opened.pull.head)
+    await hub.hear(hub.changed(**without))
+    await hub.gone()
+    await hub.says("🧹 Preview removed")
+    await hub.hear(hub.changed(**with_))
+    await hub.live(opened.pull.head)
+    await hub.hear(hub.changed(**without), hub.changed(open=False))
+    await hub.gone()
+
+
+async def test_a_push_that_asks_to_be_skipped_leaves_what_is_live(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    await hub.hear(hub.changed(hub.commit(message="Typo\n\n[skip preview]")))
+    await hub.says("Newer commit left out", opened.pull.head[:7])
+    assert len(await hub.deployments()) == 1
+    skipped = (await hub.told()).pull.head
+    comment = await hub.say("/preview")
+    await hub.live(skipped)
+    await hub.reacted(comment, "+1")
+
+
+async def test_a_push_that_touches_nothing_watched_leaves_what_is_live(hub: Hub) -> None:
+    head = hub.commit(**{"previewdrop.toml": 'watch = ["app/**"]\n'})
+    await hub.hear(hub.changed(head))
+    await hub.live(head)
+    await hub.hear(hub.changed(hub.commit(**{"README.md": "words"})))
+    await hub.says("changes no file that", head[:7])
+    unwatched = (await hub.told()).pull.head
+    await hub.hear(hub.changed(open=False))
+    await hub.gone()
+    await hub.hear(hub.changed(open=True))
+    await hub.live(unwatched)
+
+
+async def test_only_approved_commits_of_a_fork_run(hub: Hub) -> None:
+    first = hub.changed(fork=True, author="eve", branch="theirs")
+    await hub.hear(first)
+    await hub.asks_about(first.pull.head)
+    assert await hub.preview() is None
+    status = hub.forge.statuses[REPOSITORY, first.pull.head, "previewdrop/shop"]
+    assert status.verdict is Verdict.PENDING
+    for command in ("/preview", "/preview redeploy"):
+        await hub.reacted(await hub.say(command), "confused")
+    await hub.reacted(await hub.say("/preview approve", author="eve"), "confused")
+    assert await hub.preview() is None
+    await hub.reacted(await hub.say("/preview approve"), "+1")
+    row = await hub.live(first.pull.head)
+    assert not row.preview.secrets
+    second = hub.changed(hub.commit())
+    await hub.hear(second)
+    await hub.says("🚀", first.pull.head[:7], "🔒 Approval needed", second.pull.head)
+    assert len(await hub.deployments()) == 1
+    await hub.reacted(await hub.say(f"/preview approve {second.pull.head}"), "+1")
+    await hub.live(second.pull.head)
+
+
+async def test_an_approval_is_of_the_commit_that_was_shown_when_it_was_written(hub: Hub) -> None:
+    first = hub.changed(fork=True, author="eve")
+    await hub.hear(first)
+    await hub.asks_about(first.pull.head)
+    hub.forge.misbehave(Misbehaviour.SLOW, call="may_write", times=1)
+    approval = await hub.say("/preview approve")
+    await hub.forge.reached("may_write")
+    evil = hub.changed(hub.commit())
+    await hub.hear(evil)
+    await hub.asks_about(evil.pull.head)
+    hub.forge.behave()
+    await hub.reacted(approval, "confused")
+    assert "not the newest commit" in hub.answer(approval)
+    # Nor does it while our comment still asks about the former one.
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="comment", times=1)
+    third = hub.changed(hub.commit())
+    await hub.hear(third)
+    await hub.reason("unapproved")
+    await hub.reacted(await hub.say("/preview approve " + evil.pull.head[:8]), "confused")
+    assert await hub.preview() is None
+
+
+async def test_stop_and_start_by_command(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    await hub.reacted(await hub.say("/preview stop"), "+1")
+    await hub.gone()
+    await hub.says("🧹 Preview removed", "/preview stop")
+    await hub.hear(hub.changed(hub.commit()))
+    await hub.reason("stopped")
+    assert await hub.deployments() == []
+    await hub.reacted(await hub.say("/preview redeploy"), "+1")
+    await hub.live((await hub.told()).pull.head)
+
+
+async def test_commands_that_ask_once(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    await hub.reacted(await hub.say("/preview redeploy"), "+1")
+
+    async def twice() -> bool:
+        return [each.state for each in await hub.deployments()] == ["ready", "ready"]
+
+    await until(twice)
+    created = len(hub.plant.database.calls)
+    await hub.reacted(await hub.say("/preview reset-db"), "+1")
+
+    async def thrice() -> bool:
+        return [each.state for each in await hub.deployments()] == ["ready"] * 3
+
+    await until(thrice)
+    assert "remove" in hub.plant.database.calls[created:]
+    logs = await hub.say("/preview logs")
+    await hub.reacted(logs, "+1")
+    assert "detect | " in hub.answer(logs)
+    for text, reaction in (("/preview help", "+1"), ("/preview dance", "confused")):
+        asked = await hub.say(text)
+        await hub.reacted(asked, reaction)
+        assert "/preview approve" in hub.answer(asked)
+
+
+async def test_people_without_write_access_get_a_reaction_and_nothing_else(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    await hub.says("🚀")
+    before = {each.text for each in hub.forge.comments.values()}
+    for verb in ("", "redeploy", "stop", "reset-db", "logs", "help", "approve"):
+        comment = await hub.say(f"/preview {verb}", author="eve")
+        before.add(f"/preview {verb}")
+        await hub.reacted(comment, "confused")
+    assert {each.text for each in hub.forge.comments.values()} == before
+    assert (await hub.told()).marks == ()
+    assert len(await hub.deployments()) == 1
+
+
+async def test_a_command_waits_for_the_host_and_keeps_its_place(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("previewdrop.pipeline.commands._TRY_AGAIN", 0.05)
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="may_write", times=1)
+    stop = await hub.say("/preview stop")
+    start = await hub.say("/preview")
+    await hub.reacted(stop, "+1")
+    await hub.reacted(start, "+1")
+    assert [mark.verb for mark in sorted((await hub.told()).marks, key=lambda m: m.at)] == [
+        "stop",
+        "deploy",
+    ]
+    await hub.live(opened.pull.head)
+
+
+async def test_a_closed_one_stays_closed_whatever_comes_late(hub: Hub) -> None:
+    opened, pushed = hub.changed(), hub.changed(hub.commit())
+    await hub.hear(hub.changed(open=False), pushed, opened)
+    await hub.reason("closed")
+    assert await hub.preview() is None
+    assert hub.comment() == ""
+
+
+async def test_closed_during_a_build(hub: Hub) -> None:
+    hub.plant.builder.misbehave(Driver.SLOW)
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.plant.builder.reached()
+    await hub.says("⏳")
+    await hub.hear(hub.changed(open=False))
+    await hub.gone()
+    hub.plant.builder.behave()
+    await hub.says("🧹 Preview removed")
+    assert hub.plant.runtime.runs == {}
+
+    async def ended() -> bool:
+        status = hub.forge.statuses[REPOSITORY, opened.pull.head, "previewdrop/shop"]
+        return status.verdict is Verdict.FAILURE
+
+    await until(ended)
+
+
+async def test_a_repeated_delivery_does_nothing_twice(hub: Hub) -> None:
+    headers, body = hub.forge.deliver(hub.changed())
+    assert await hub.code_hosts.hear("memory", headers, body) is True
+    assert await hub.code_hosts.hear("memory", headers, body) is False
+    await hub.live((await hub.told()).pull.head)
+    assert await hub.code_hosts.hear("memory", headers, body) is False
+    assert len(await hub.deployments()) == 1
+
+
+async def test_a_burst_of_fifty_pushes_is_two_deployments(hub: Hub) -> None:
+    heads = [hub.commit() for _ in range(50)]
+    events = [hub.changed(head) for head in heads]
+    await hub.hear(*events)
+    await hub.live(heads[-1])
+    await hub.says("🚀", heads[-1][:7])
+    assert len(await hub.deployments()) <= 2
+
+
+async def test_a_burst_within_one_second_ends_at_the_hosts_newest(hub: Hub) -> None:
+    heads = [hub.commit() for _ in range(20)]
+    events = [replace(hub.changed(head).pull, seen=BEGINNING) for head in heads]
+    hub.forge.pulls[REPOSITORY, NUMBER] = events[-1]
+    await hub.hear(*(PullChanged(hub.repository, each, "synchronize") for each in events))
+    await hub.live(heads[-1])
+    assert len(await hub.deployments()) <= 2
+    assert 1 <= hub.forge.calls.count("pull") <= 2
+
+
+async def test_nothing_is_green_before_it_answers_through_the_edge(hub: Hub) -> None:
+    hub.outside = False
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+
+    async def asked() -> bool:
+        return hub.asked_outside > 1
+
+    await until(asked)
+    assert "🚀" not in hub.comment()
+    verdicts = [each.verdict for each in hub.forge.statuses.values()]
+    verdicts += [each.verdict for _, each in hub.forge.deployments.values()]
+    assert Verdict.SUCCESS not in verdicts
+    hub.outside = True
+    await hub.says("🚀")
+
+
+async def test_a_failed_push_is_told_beside_what_is_live(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    hub.plant.runtime.misbehave(Driver.EXITS, times=1)
+    await hub.hear(hub.changed(hub.commit()))
+    head = (await hub.told()).pull.head
+    await hub.says("🚀", opened.pull.head[:7], "❌ Newer commit failed", head[:7])
+    status = hub.forge.statuses[REPOSITORY, head, "previewdrop/shop"]
+    assert status.verdict is Verdict.FAILURE
+    assert "Still live" in status.description
+
+
+async def test_a_deleted_comment_is_made_again(hub: Hub) -> None:
+    await hub.hear(hub.changed())
+    await hub.says("🚀")
+    hub.forge.comments.clear()
+    head = hub.commit()
+    await hub.hear(hub.changed(head))
+    await hub.says("🚀", head[:7])
+
+
+@pytest.mark.parametrize(
+    "how", [Misbehaviour.UNAVAILABLE, Misbehaviour.HALFWAY, Misbehaviour.LIMITED, Misbehaviour.SLOW]
+)
+async def test_a_host_that_fails_us_fails_no_deployment_and_is_told_later(
+    hub: Hub, how: Misbehaviour
+) -> None:
+    hub.forge.limit = 0.2
+    for call in ("comment", "status", "environment"):
+        hub.forge.misbehave(how, call=call)
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    assert "🚀" not in hub.comment()
+    hub.forge.behave()
+    await hub.says("🚀", opened.pull.head[:7])
+
+
+async def test_a_permission_that_is_missing_keeps_only_its_own_part_away(hub: Hub) -> None:
+    hub.forge.misbehave(Misbehaviour.REFUSED, call="environment")
+    hub.forge.misbehave(Misbehaviour.REFUSED, call="status")
+    await hub.hear(hub.changed())
+    await hub.says("🚀")
+    assert hub.forge.deployments == {}
+
+
+async def test_a_server_that_comes_back_tells_what_was_not_told(
+    plant: Plant, state: StateDatabase
+) -> None:
+    hub = Hub(plant, state)
+    await hub.connect()
+    async with hub.running():
+        await hub.hear(hub.changed())
+        await hub.says("🚀")
+        hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="comment")
+        await hub.hear(hub.changed(open=False, merged=True))
+        await hub.gone()
+        assert "🧹 Preview removed" not in hub.comment()
+    hub.forge.behave()
+    async with hub.running():
+        await hub.says("🧹 Preview removed")
+
+        async def over() -> bool:
+            return await hub.store.pulls.unsettled((await hub.project()).id) == []
+
+        await until(over)
+
+
+async def test_what_was_told_is_not_told_again_after_a_restart(
+    plant: Plant, state: StateDatabase
+) -> None:
+    hub = Hub(plant, state)
+    await hub.connect()
+    async with hub.running():
+        await hub.hear(hub.changed())
+        await hub.says("🚀")
+    async with hub.running():
+        before = hub.asked_outside
+
+        async def looked() -> bool:
+            return hub.asked_outside > before
+
+        await until(looked)
+        await hub.resync()
+    assert {"comment", "status", "environment"}.isdisjoint(hub.forge.calls)
+
+
+async def test_a_resync_finds_what_an_hour_without_events_missed(hub: Hub) -> None:
+    kept, closed = hub.pull(number=1), hub.pull(number=2, branch="other")
+    await hub.hear(*(PullChanged(hub.repository, each, "opened") for each in (kept, closed)))
+    for number in (1, 2):
+        await hub.live(kept.head if number == 1 else closed.head, number)
+    pushed = hub.pull(hub.commit(), number=1)
+    hub.pull(number=2, open=False)
+    hub.forge.pulls.pop((REPOSITORY, 2))
+    opened = hub.pull(number=3, branch="third")
+    await hub.resync()
+    await hub.gone(2)
+    await hub.live(pushed.head, 1)
+    await hub.live(opened.head, 3)
+    await hub.says("🧹", number=2)
+
+
+async def test_a_resync_costs_one_request_where_nothing_changed(hub: Hub) -> None:
+    await hub.hear(hub.changed())
+    await hub.says("🚀")
+    await hub.resync()
+    await hub.resync()
+    row = await hub.preview()
+    assert row is not None
+    calls = len(hub.forge.calls)
+    await hub.resync(whole=False)
+    again = await hub.preview()
+    assert again is not None
+    assert again.preview.pushed_at == row.preview.pushed_at
+    assert hub.forge.calls[calls:] == ["open_pulls"]
+
+
+async def test_a_renamed_repository_is_followed(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    moved = replace(hub.repository, name="acme/store", url=f"file://{hub.plant.repository}")
+    hub.forge.add(moved)
+    await hub.hear(RepositoryMoved(moved))
+    project = await hub.project()
+    assert (project.repository_name, project.source) == (moved.name, moved.url)
+    lost = hub.forge.add(replace(moved, name="acme/mall", url=str(hub.plant.repository)))
+    await hub.resync()
+    assert (await hub.project()).repository_name == lost.name
+    head = hub.commit()
+    await hub.hear(hub.changed(head))
+    await hub.live(head)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("kind", ["repository", "installation"])
+async def test_what_is_out_of_reach_has_no_previews(hub: Hub, kind: str, lost: bool) -> None:
+    await hub.hear(hub.changed())
+    await hub.says("🚀")
+    hub.forge.known.clear()
+    if lost:
+        await hub.resync()
+        row = await hub.preview()
+        assert row is not None
+        assert row.preview.present
+        await hub.resync()
+    elif kind == "repository":
+        await hub.hear(RepositoryLeft(hub.repository))
+    else:
+        await hub.hear(InstallationLeft(INSTALLATION))
+    await hub.gone()
+    await hub.resync()
+    await hub.resync()
+    row = await hub.preview()
+    assert row is not None
+    assert not row.preview.present
+
+
+async def test_branches_with_previews_of_their_own(hub: Hub) -> None:
+    await hub.store.projects.change("shop", {"github.branches": ["release/*"]})
+    first = hub.commit("release/1")
+    other = hub.commit("other")
+    newest = hub.commit("release/1")
+    for branch, sha in (("release/1", newest), ("release/1", first), ("other", other)):
+        await hub.hear(BranchPushed(hub.repository, branch, sha, "", BEGINNING))
+
+    async def live() -> bool:
+        rows = await hub.store.previews.all("shop")
+        return [
+            (each.preview.branch, each.preview.commit, each.preview.state) for each in rows
+        ] == [("release/1", newest, "ready")]
+
+    await until(live)
+    await hub.hear(BranchDeleted(hub.repository, "release/1"))  # it is there again
+    pushed = hub.commit("release/1")
+    await hub.resync()
+
+    async def followed() -> bool:
+        [row] = await hub.store.previews.all("shop")
+        return row.preview.commit == pushed
+
+    await until(followed)
+    git(hub.plant.repository, "branch", "-D", "release/1")
+    await hub.hear(BranchDeleted(hub.repository, "release/1"))
+
+    async def none() -> bool:
+        return not await hub.store.previews.all("shop")
+
+    await until(none)
+
+
+async def test_text_of_others_stays_text(hub: Hub) -> None:
+    title = "<!-- x --> [link](https://evil.test) `code` \u202e|||\r\n/preview stop @everyone"
+    await hub.hear(hub.changed(hub.commit(message=title), title=title))
+    text = await hub.says("🚀")
+    assert "[link](https://evil.test)" not in text
+    assert "\u202e" not in text
+    assert text.count("<!--") - text.count("\\<!--") == 1
+
+
+async def test_a_comment_on_a_pull_request_nobody_told_of(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("previewdrop.pipeline.commands._TRY_AGAIN", 0.05)
+    pull = hub.pull()
+    comment = await hub.say("/preview")
+    await hub.live(pull.head)
+    await hub.reacted(comment, "+1")
+
+
+async def test_a_signature_of_nobody(hub: Hub) -> None:
+    headers, body = hub.forge.deliver(hub.changed())
+    assert await hub.code_hosts.hear("github", headers, body) is None
+    hub.forge.webhook = Secret("another")
+    assert await hub.code_hosts.hear("memory", headers, body) is None
+
+
+async def _has_reason(hub: Hub) -> bool:
+    return (await hub.told()).reason is not None
