@@ -43,9 +43,13 @@ class CodeHosts:
                 group.create_task(self._commands.run(), name="commands")
                 group.create_task(self.resync.run(), name="resync")
         finally:
-            await self._settle.close()
-            await self._branches.close()
-            await self.reporter.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Ends what was begun beside those who asked for it."""
+        await self._settle.close()
+        await self._branches.close()
+        await self.reporter.close()
 
     async def hear(self, kind: str, headers: Mapping[str, str], body: bytes) -> bool | None:
         """Takes a webhook of a host of this kind; False for one that was taken before.

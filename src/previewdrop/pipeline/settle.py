@@ -155,7 +155,7 @@ async def now_at(place: Place, known: Pull) -> Pull:
 
 
 def answered(pull: Pull, before: datetime) -> Pull:
-    """A snapshot that was asked for after that time of ours, which its host shares but for a bit."""
+    """A snapshot that was asked for after a time of ours, which its host shares but for seconds."""
     return replace(pull, asked=pull.asked or before - _SKEW)
 
 

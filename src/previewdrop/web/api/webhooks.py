@@ -30,8 +30,15 @@ async def hear_github(request: Request, control: ControlDep) -> dict[str, bool]:
 async def _bounded(request: Request) -> bytes:
     """The body, of which no more is read than may be sent."""
     body = bytearray()
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > _MOST:
+        raise _too_large()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MOST:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This body is too large.")
+            raise _too_large()
     return bytes(body)
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This body is too large.")

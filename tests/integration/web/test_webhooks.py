@@ -1,0 +1,300 @@
+"""What reaches /webhooks/github: from GitHub, from nobody we know, and in any shape."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
+from typing import Any, cast
+
+import httpx2
+import pytest
+
+from github_standin.description import read
+from previewdrop.bootstrap.github import code_hosts_of
+from previewdrop.config.home import Home
+from previewdrop.domain.secret import Secret
+from previewdrop.drivers.base import Drivers
+from previewdrop.forge.base import Forge
+from previewdrop.forge.github.github import GitHub
+from previewdrop.forge.github.signature import signature
+from previewdrop.pipeline.choice import RuntimeChoice
+from previewdrop.pipeline.code_hosts import CodeHosts
+from previewdrop.pipeline.deploying import Workshop
+from previewdrop.pipeline.hosts import Hosts
+from previewdrop.pipeline.operations import LiveOperations
+from previewdrop.source.checkout import Checkouts
+from previewdrop.store.forges import StoredForge
+from previewdrop.store.store import Store
+from previewdrop.web.app import create_app
+from previewdrop.web.events import Changes
+from previewdrop.web.ports import Control
+
+NOWHERE = "http://127.0.0.1:9"
+SECRET = Secret("what GitHub and we know")
+MIB = 1024 * 1024
+READ = (
+    "pull_request",
+    "push",
+    "delete",
+    "issue_comment",
+    "installation",
+    "installation_repositories",
+    "repository",
+    "ping",
+)
+
+
+class Unreachable:
+    """A GitHub that has signed webhooks, and is not asked for anything here."""
+
+    def __init__(self, control: Control, home: Home) -> None:
+        self.control = control
+        self.made: list[Forge] = []
+        store = control.store
+        hosts = Hosts(store, self._made)
+        shop = Workshop(
+            home,
+            control.settings,
+            store,
+            cast("Drivers", None),
+            Checkouts(home.mirrors, home.checkouts, MIB),
+            cast("httpx2.AsyncBaseTransport", None),
+            cast("RuntimeChoice", None),
+            hosts,
+        )
+        operations = cast("LiveOperations", control.operations)
+        self.code_hosts = CodeHosts(shop, operations)
+
+    def _made(self, stored: StoredForge) -> Forge:
+        self.made.append(code_hosts_of(self.control.settings)(stored))
+        return self.made[-1]
+
+    async def close(self) -> None:
+        await self.code_hosts.close()
+        for each in self.made:
+            assert isinstance(each, GitHub)
+            await each.aclose()
+
+
+@pytest.fixture
+async def unreachable(control: Control, home: Home) -> AsyncGenerator[Unreachable]:
+    unreachable = Unreachable(control, home)
+    credentials = {"token": Secret("ghp_x"), "webhook": SECRET}
+    await control.store.forges.add("github", NOWHERE, credentials)
+    yield unreachable
+    await unreachable.close()
+
+
+@pytest.fixture
+async def github(
+    control: Control, changes: Changes, unreachable: Unreachable
+) -> AsyncGenerator[httpx2.AsyncClient]:
+    """Whoever sends webhooks; it has no token of ours."""
+    app = create_app(replace(control, hear=unreachable.code_hosts.hear), changes)
+    transport: Any = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
+        yield client
+
+
+def example(event: str, action: str | None = None) -> dict[str, Any]:
+    """The first example that GitHub publishes of an event."""
+    examples = next(each["examples"] for each in read("webhooks") if each["name"] == event)
+    return next(each for each in examples if action in (None, each.get("action")))
+
+
+def headers(event: str, body: bytes, delivery: str = "d-1") -> dict[str, str]:
+    return {
+        "X-GitHub-Event": event,
+        "X-GitHub-Delivery": delivery,
+        "X-Hub-Signature-256": signature(SECRET, body),
+        "Content-Type": "application/json",
+    }
+
+
+async def send(
+    github: httpx2.AsyncClient, event: str, payload: object, delivery: str = "d-1"
+) -> httpx2.Response:
+    body = json.dumps(payload).encode()
+    return await github.post(
+        "/webhooks/github", content=body, headers=headers(event, body, delivery)
+    )
+
+
+async def project_of(store: Store, payload: dict[str, Any]) -> int:
+    """The repository of a payload as a project of ours."""
+    project = await store.projects.add("hello", f"{NOWHERE}/hello.git", {})
+    [forge] = await store.forges.all()
+    repository = payload["repository"]
+    await store.forges.link(
+        project.id,
+        forge.id,
+        repository["id"],
+        repository["full_name"],
+        payload.get("installation", {}).get("id"),
+    )
+    return project.id
+
+
+@pytest.mark.parametrize(
+    "signed",
+    [
+        {},
+        {"X-Hub-Signature-256": ""},
+        {"X-Hub-Signature-256": "sha256=" + "0" * 64},
+        {"X-Hub-Signature-256": signature(Secret("another"), b"{}")},
+        {"X-Hub-Signature-256": signature(SECRET, b"{ }")},
+        {"X-Hub-Signature-256": signature(SECRET, b"{}").upper()},
+        {
+            "X-Hub-Signature": "sha1="
+            + hmac.new(SECRET.reveal().encode(), b"{}", hashlib.sha1).hexdigest()
+        },
+        {"X-Hub-Signature-256": signature(Secret(""), b"{}")},
+        {"X-Hub-Signature-256": "sha256=\u00e9"},
+    ],
+)
+async def test_what_nobody_signed_is_refused(
+    github: httpx2.AsyncClient, signed: dict[str, str]
+) -> None:
+    told = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "d-1", **signed}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
+    answer = await github.post("/webhooks/github", content=b"{}", headers=raw)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_without_a_connection_nothing_is_believed(
+    github: httpx2.AsyncClient, store: Store
+) -> None:
+    for each in await store.forges.all():
+        await store.forges.remove(each.id)
+    assert (await send(github, "ping", example("ping"))).status_code == 401
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_that_is_too_large_is_refused_while_it_is_read(
+    github: httpx2.AsyncClient, declared: bool
+) -> None:
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(30):
+            sent += MIB
+            yield b" " * MIB
+
+    length = {"Content-Length": str(30 * MIB)} if declared else {}
+    answer = await github.post("/webhooks/github", content=body(), headers=length)
+    assert answer.status_code == 413
+    assert sent <= (0 if declared else 27 * MIB)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff\xfe", b"[]", b"null", b'"x"', b"1", b"[" * 100_000, b"{} {}"],
+)
+async def test_what_is_no_json_object_is_refused(github: httpx2.AsyncClient, body: bytes) -> None:
+    answer = await github.post(
+        "/webhooks/github", content=body, headers=headers("pull_request", body)
+    )
+    assert answer.status_code == 422
+    assert "JSON" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("pull_request",), None),
+        (("pull_request", "head"), "main"),
+        (("pull_request", "head", "sha"), "not a commit"),
+        (("pull_request", "head", "ref"), 7),
+        (("pull_request", "number"), "42"),
+        (("pull_request", "number"), -1),
+        (("pull_request", "number"), 10**30),
+        (("pull_request", "labels"), "none"),
+        (("pull_request", "updated_at"), "yesterday"),
+        (("repository",), {}),
+        (("repository", "full_name"), "../../etc"),
+        (("action",), ["opened"]),
+    ],
+)
+async def test_another_shape_is_refused_in_one_sentence(
+    github: httpx2.AsyncClient, store: Store, path: tuple[str, ...], value: object
+) -> None:
+    payload = json.loads(json.dumps(example("pull_request", "opened")))
+    await project_of(store, payload)
+    place: Any = payload
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    answer = await send(github, "pull_request", payload)
+    assert answer.status_code == 422, answer.text
+    assert "GitHub's event" in answer.json()["detail"]
+    # Nothing was taken, and the same call is taken once it is right.
+    assert (await send(github, "pull_request", example("pull_request", "opened"))).json() == {
+        "new": True
+    }
+
+
+async def test_without_its_headers_it_is_refused(github: httpx2.AsyncClient) -> None:
+    signed = {"X-Hub-Signature-256": signature(SECRET, b"{}")}
+    for told in ({}, {"X-GitHub-Event": "ping"}, {"X-GitHub-Delivery": "1"}):
+        answer = await github.post("/webhooks/github", content=b"{}", headers=signed | told)
+        assert answer.status_code == 422
+
+
+async def test_a_call_that_is_repeated_is_taken_once(
+    github: httpx2.AsyncClient, store: Store
+) -> None:
+    payload = example("pull_request", "opened")
+    project = await project_of(store, payload)
+    first = await send(github, "pull_request", payload)
+    assert (first.status_code, first.json()) == (202, {"new": True})
+    number = payload["pull_request"]["number"]
+    await store.pulls.note(project, number, told={"x": "y"})
+    again = await send(github, "pull_request", payload)
+    assert (again.status_code, again.json()) == (202, {"new": False})
+    row = await store.pulls.of(project, number)
+    assert row is not None
+    assert row.row.told == {"x": "y"}
+
+
+@pytest.mark.parametrize("event", READ)
+async def test_every_published_example_of_a_known_and_of_an_unknown_repository_is_taken(
+    github: httpx2.AsyncClient, store: Store, event: str
+) -> None:
+    examples = next(each["examples"] for each in read("webhooks") if each["name"] == event)
+    for number, payload in enumerate(examples):
+        answer = await send(github, event, payload, f"unknown-{number}")
+        assert (answer.status_code, answer.json()) == (202, {"new": True}), answer.text
+    assert await store.previews.all() == []
+    if "repository" in examples[0]:
+        await project_of(store, examples[0])
+        for number, payload in enumerate(examples):
+            answer = await send(github, event, payload, f"known-{number}")
+            assert answer.status_code == 202, answer.text
+
+
+async def test_events_that_do_not_concern_us_are_taken(github: httpx2.AsyncClient) -> None:
+    for number, each in enumerate(read("webhooks")):
+        if each["name"] not in READ:
+            answer = await send(github, each["name"], each["examples"][0], f"other-{number}")
+            assert answer.status_code == 202
+
+
+async def test_a_removed_installation_takes_its_previews_along(
+    github: httpx2.AsyncClient, store: Store
+) -> None:
+    opened = example("pull_request", "opened")
+    left = example("installation", "deleted")
+    opened["installation"] = {"id": left["installation"]["id"], "node_id": "x"}
+    project = await project_of(store, opened)
+    number = opened["pull_request"]["number"]
+    preview = await store.previews.want("hello", "branch", "a" * 40, number)
+    assert (await send(github, "installation", left)).status_code == 202
+    assert not (await store.previews.by_id(preview.id)).preview.present
+    # A straggler of it is kept, and the resync finds that nobody lets us in.
+    assert (await send(github, "pull_request", opened, "late")).status_code == 202
+    assert await store.pulls.of(project, number) is not None
