@@ -55,7 +55,7 @@ def test_packing_from_a_folder_reads_its_objects_only():
 def test_reading_the_mirror():
     assert commands.show(M, A).argv == (
         *GIT, "log", "-1", "--no-show-signature", "--no-color",
-        "--format=%H%x00%an%x00%aI%x00%s", f"{A}^{{commit}}", "--",
+        "--format=%H%x00%an%x00%aI%x00%s%x00%b", f"{A}^{{commit}}", "--",
     )  # fmt: skip
     assert commands.list_tree(M, A).argv == (
         *GIT, "ls-tree", "-r", "-l", "-z", "--full-tree", f"{A}^{{commit}}",
