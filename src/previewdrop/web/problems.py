@@ -14,6 +14,7 @@ from previewdrop.domain.errors import (
     Conflict,
     NotFound,
     PreviewDropError,
+    StageFailed,
     Unavailable,
 )
 from previewdrop.web.api.schema import Problem
@@ -22,12 +23,13 @@ STATUS: dict[type[PreviewDropError], HTTPStatus] = {
     BadInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
+    StageFailed: HTTPStatus.CONFLICT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
 def problem_of(error: PreviewDropError) -> Problem:
-    """The problem document of one of our errors; 500 for those that are nobody's input."""
+    """The problem document of one of our errors; 500 for those that are our own."""
     status = next(
         (status for kind, status in STATUS.items() if isinstance(error, kind)),
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -171,8 +171,8 @@ def observed(role: str, inspected: Json | None) -> ObservedProcess:
     return ObservedProcess(role, ProcessState.EXITED, code, reason)
 
 
-def start_failure(error: Refused) -> PreviewDropError:
-    """Why a container or a command in it cannot be started, said for whoever wrote its image."""
+def start_failure(error: Refused, *, command: bool = False) -> PreviewDropError:
+    """Why a container, or a `command` in one, cannot be started, for whoever wrote its image."""
     reason = error.reason
     if "/bin/sh" in reason and ("no such file" in reason or "not found" in reason):
         return StageFailed(
@@ -183,7 +183,8 @@ def start_failure(error: Refused) -> PreviewDropError:
         program = reason.partition('exec: "')[2].partition('"')[0]
         return StageFailed(
             f"The image has no program {program or 'of its CMD'}.",
-            "Correct CMD or ENTRYPOINT in the Dockerfile, or install the program there.",
+            f"Correct {'the command' if command else 'CMD or ENTRYPOINT in the Dockerfile'}, "
+            f"or install the program {'in the Dockerfile' if command else 'there'}.",
         )
     if "permission denied" in reason:
         return StageFailed(

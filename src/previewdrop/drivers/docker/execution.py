@@ -50,12 +50,13 @@ class Executions:
             async with self._engine.stream("POST", f"{place}/start", start) as answer:
                 async for stream, payload in framed(answer.aiter_raw()):
                     if payload.startswith(_NOT_STARTED):
-                        raise start_failure(Refused(400, payload.decode(errors="replace").strip()))
+                        said = payload.decode(errors="replace").strip()
+                        raise start_failure(Refused(400, said), command=True)
                     output.feed(stream, payload)
             ended: Json = await self._engine.get(f"{place}/json")
             return int(ended["ExitCode"])
         except Refused as error:
-            raise start_failure(error) from error
+            raise start_failure(error, command=True) from error
         finally:
             await asyncio.shield(self._end(place, mark))
 
