@@ -5,7 +5,7 @@ from __future__ import annotations
 from logging import getLogger
 
 from previewdrop.config.pull_rules import pull_rules
-from previewdrop.domain.errors import BadSource
+from previewdrop.domain.errors import BadSource, Unavailable
 from previewdrop.domain.globs import touches
 from previewdrop.domain.pulls import skips
 from previewdrop.pipeline.deploying import Workshop
@@ -41,26 +41,37 @@ class Branches:
                 self.soon(project, row.preview.branch)
 
     async def _follow(self, project_id: int, branch: str) -> None:
-        store, key = self._shop.store, (project_id, branch)
+        key = (project_id, branch)
+        # What is told from now on is for the next time.
+        deleted = key in self._deleted
+        self._deleted.discard(key)
+        try:
+            await self._compare(project_id, branch, deleted)
+        except Unavailable:
+            if deleted:
+                self._deleted.add(key)
+            raise
+
+    async def _compare(self, project_id: int, branch: str, deleted: bool) -> None:
+        store = self._shop.store
         project = next((one for one, _ in await store.projects.all() if one.id == project_id), None)
         if project is None:
             return
         row = await store.previews.existing(project.name, branch, None)
-        if row is None and (key in self._deleted or not _ruled(project, branch)):
-            self._deleted.discard(key)
+        if row is None and not _ruled(project, branch):
             return
         login = await self._shop.hosts.login(project)
         try:
             tip = await self._shop.checkouts.resolve(project.source, branch, credentials=login)
         except BadSource as error:
+            # It may be that nobody lets us in: a branch is gone when its host says so as well.
             log.info("branch %s: %s", branch, error)
-            if row is not None and key in self._deleted:
+            if row is not None and deleted:
                 await store.previews.unwant(row.preview.id)
                 await self._operations.changed(row.preview.id)
-        else:
-            if _ruled(project, branch) and not skips(tip.message):
-                await self._want(project, branch, row, tip.sha)
-        self._deleted.discard(key)
+            return
+        if _ruled(project, branch) and not skips(tip.message):
+            await self._want(project, branch, row, tip.sha)
 
     async def _want(
         self, project: Project, branch: str, row: PreviewRow | None, commit: str

@@ -108,7 +108,7 @@ class Reporter:
         status = Status(told.commit, told.context, verdict, told.description, told.url)
         await place.forge.status(place.repository, status)
         pending = told.commit if verdict is Verdict.PENDING else None
-        await self._keep(pull, {"status": _digest(told), "pending": pending})
+        await self._keep(pull, {"status": digest(told), "pending": pending})
 
     async def _tell_environment(self, pull: PullRow, place: Place, facts: Facts) -> None:
         told = environment_status(facts)
@@ -127,7 +127,7 @@ class Reporter:
             told.log_url,
         )
         made = await place.forge.environment(place.repository, environment, known)
-        await self._keep(pull, {"environment": _digest(told)}, environment=made)
+        await self._keep(pull, {"environment": digest(told)}, environment=made)
 
     async def _tell_comment(self, pull: PullRow, place: Place, facts: Facts) -> None:
         known = pull.row.comment
@@ -138,7 +138,7 @@ class Reporter:
             return
         number, hidden = pull.pull.number, mark(facts.name)
         made = await place.forge.comment(place.repository, number, hidden, text, known)
-        told = {"comment": _digest(text), "head": _asked_about(pull)}
+        told = {"comment": digest(text), "head": _asked_about(pull)}
         await self._keep(pull, told, comment=made)
 
     async def _keep(self, pull: PullRow, told: dict[str, Any], **values: int | None) -> None:
@@ -189,8 +189,9 @@ def _gist(facts: Facts) -> object:
 
 
 def _is_news(pull: PullRow, kind: str, told: object) -> bool:
-    return pull.row.told.get(kind) != _digest(told)
+    return pull.row.told.get(kind) != digest(told)
 
 
-def _digest(told: object) -> str:
+def digest(told: object) -> str:
+    """By which it is known whether something was told already."""
     return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()[:32]
