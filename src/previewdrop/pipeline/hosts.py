@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,9 @@ from previewdrop.store.store import Store
 from previewdrop.store.tables import Project
 
 log = logging.getLogger(__name__)
+
+_KEPT = 1.0
+"""Seconds. Webhooks come by the hundred, and credentials are decrypted each time they are read."""
 
 Make = Callable[[StoredForge], Forge]
 
@@ -34,19 +39,25 @@ class Hosts:
         self._store = store
         self._make = make
         self._made: dict[int, tuple[StoredForge, Forge]] = {}
+        self._listed: Sequence[tuple[StoredForge, Forge]] = ()
+        self._listed_at = -_KEPT
+        self._listing = asyncio.Lock()
 
-    async def all(self) -> Sequence[tuple[StoredForge, Forge]]:
-        """All that can be talked to; one whose credentials cannot be does not stop the others."""
-        found: list[tuple[StoredForge, Forge]] = []
-        for one in await self._store.forges.all():
-            try:
-                found.append((one, self._forge(one)))
-            except BadConfig as error:
-                log.warning("%s: %s", one.url, error)
-        return found
+    async def all(self, *, fresh: bool = True) -> Sequence[tuple[StoredForge, Forge]]:
+        """All that can be talked to; one whose credentials cannot be does not stop the others.
+
+        Not `fresh`, as they were a second ago at the most.
+        """
+        async with self._listing:
+            if fresh or time.monotonic() - self._listed_at > _KEPT:
+                self._listed, self._listed_at = await self._list(), time.monotonic()
+            return self._listed
 
     async def get(self, forge_id: int) -> Forge:
         """NotFound for one that is not connected any more."""
+        for stored, forge in await self.all(fresh=False):
+            if stored.id == forge_id:
+                return forge
         return self._forge(await self._store.forges.get(forge_id))
 
     async def of(self, project: Project) -> Place | None:
@@ -63,6 +74,15 @@ class Hosts:
             return self._store.projects.login(project)
         user, password = await place.forge.login(place.repository)
         return Secret(f"{user}:{password.reveal()}")
+
+    async def _list(self) -> Sequence[tuple[StoredForge, Forge]]:
+        found: list[tuple[StoredForge, Forge]] = []
+        for one in await self._store.forges.all():
+            try:
+                found.append((one, self._forge(one)))
+            except BadConfig as error:
+                log.warning("%s: %s", one.url, error)
+        return found
 
     def _forge(self, stored: StoredForge) -> Forge:
         made = self._made.get(stored.id)

@@ -45,6 +45,16 @@ class PullRequests:
     async def hear(self, forge_id: int, delivery: Delivery) -> bool:
         """Takes a webhook call; False for one that was taken before."""
         pulls = self._shop.store.pulls
+        told = [
+            (event.repository.id, event.pull)
+            for event in delivery.events
+            if isinstance(event, PullChanged)
+        ]
+        if len(told) == len(delivery.events):
+            taken = await pulls.heard(delivery.id, forge_id, told)
+            for one in taken or ():
+                self._settle.told(*one)
+            return taken is not None
         if await pulls.was_delivered(delivery.id):
             return False
         for event in delivery.events:
@@ -62,9 +72,8 @@ class PullRequests:
         for project in await store.forges.projects(forge_id, event.repository.id):
             match event:
                 case PullChanged(pull=pull):
-                    if await store.pulls.take(project.id, pull):
-                        self._settle.doubt(project.id, pull.number)
-                    self._settle.soon(project.id, pull.number)
+                    doubtful = await store.pulls.take(project.id, pull)
+                    self._settle.told(project.id, pull.number, doubtful)
                 case BranchPushed(branch=branch):
                     self._branches.soon(project, branch)
                 case BranchDeleted(branch=branch):

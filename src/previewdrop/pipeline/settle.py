@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from previewdrop.domain.commands import Verb
 from previewdrop.domain.errors import BadInput, Unavailable
 from previewdrop.domain.pull import Pull
 from previewdrop.domain.pulls import Keep, Nothing, Show, Wanted, wanted
-from previewdrop.domain.reasons import Reason, unwatched
+from previewdrop.domain.reasons import Reason, Why, unwatched
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.errands import Errands
 from previewdrop.pipeline.hosts import Place
@@ -23,6 +24,9 @@ log = getLogger(__name__)
 
 QUIET = 0.5
 """Seconds without a word after which a burst of pushes is over."""
+
+_AT_ONCE = 3
+"""So that webhooks, which have to be answered, do not wait for what they led to."""
 
 _MOST_QUESTIONS = 5
 _NEXT_SECOND = 1.0
@@ -49,29 +53,39 @@ class Settle:
         self._changed = changed
         self._concerned = concerned
         self._report = report
+        self._room = asyncio.Semaphore(_AT_ONCE)
         self._doubts: dict[tuple[int, int], int] = {}
         self._errands = Errands[int]("pull request", self._settle, quiet=QUIET)
         self.soon = self._errands.soon
         self.close = self._errands.close
 
-    def doubt(self, project_id: int, number: int) -> None:
-        """Of two snapshots nobody knows which is the newer: the host is asked."""
-        self._doubts[project_id, number] = _MOST_QUESTIONS
+    def told(self, project_id: int, number: int, doubtful: bool) -> None:
+        """Something was told. In doubt, which of two is the newer, the host is asked."""
+        if doubtful:
+            self._doubts[project_id, number] = _MOST_QUESTIONS
         self.soon(project_id, number)
 
     async def _settle(self, project_id: int, number: int) -> float | None:
-        row = await self._shop.store.pulls.of(project_id, number)
-        if row is None:
-            return None
-        again = await self._ask(row) if (project_id, number) in self._doubts else None
-        while (row := await self._shop.store.pulls.of(project_id, number)) is not None:
+        again = None
+        if (project_id, number) in self._doubts:
+            row = await self._shop.store.pulls.of(project_id, number)
+            again = await self._ask(row) if row else None
+        while (unread := await self._decide(project_id, number)) is not None:
+            await self._read(unread)
+        return again
+
+    async def _decide(self, project_id: int, number: int) -> PullRow | None:
+        """Writes down what is wanted; the row if its head has to be read before that."""
+        async with self._room:
+            row = await self._shop.store.pulls.of(project_id, number)
+            if row is None:
+                return None
             preview = await self._shop.store.previews.of_pull(project_id, number)
             decision = decided(row, preview)
-            if not _unread(row, decision):
-                await self._write(row, preview, decision)
-                break
-            await self._read(row)
-        return again
+            if _unread(row, decision):
+                return row
+            await self._write(row, preview, decision)
+        return None
 
     async def _ask(self, row: PullRow) -> float | None:
         """Asks the host how the pull request is now; in how many seconds to ask again."""
@@ -79,6 +93,7 @@ class Settle:
         try:
             place = await self._shop.hosts.of(row.project)
             if place is None:
+                del self._doubts[key]
                 return None
             now = await now_at(place, row.pull)
         except Unavailable:
@@ -118,7 +133,9 @@ class Settle:
                 reason = why
         if reason != row.reason:
             await store.pulls.reasoned(row.project.id, pull.number, reason)
-        self._report(row.project.id, pull.number)
+        silent = isinstance(decision, Nothing) and decision.reason.why is not Why.UNAPPROVED
+        if preview is not None or row.row.told or not silent:
+            self._report(row.project.id, pull.number)
 
     async def _read(self, row: PullRow) -> None:
         """The head's message and whether it concerns the preview, from the mirror."""

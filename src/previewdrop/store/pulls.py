@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, false, func, select, text
+from sqlalchemy import delete, false, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -88,22 +88,36 @@ class Pulls:
         async with self._database.transaction() as session:
             await session.execute(row)
 
+    async def heard(
+        self, delivery: str, forge_id: int, told: Sequence[tuple[int, Pull]]
+    ) -> Sequence[tuple[int, int, bool]] | None:
+        """Takes a webhook call that tells of pull requests of repositories; all of it or nothing.
+
+        None for one that was taken before; else project, number and whether the host must be
+        asked, as `take` says. One transaction: it has to be answered at once.
+        """
+        taken: list[tuple[int, int, bool]] = []
+        new = insert(Delivered).values(id=delivery).on_conflict_do_nothing()
+        async with self._database.transaction() as session:
+            if (await session.scalar(new.returning(Delivered.id))) is None:
+                return None
+            for repository, pull in told:
+                on = Project.forge_id == forge_id, Project.repository == repository
+                query = select(Project.id).where(*on, Project.present).order_by(Project.id)
+                for project_id in (await session.scalars(query)).all():
+                    doubtful = await _take(session, project_id, pull)
+                    taken.append((project_id, pull.number, doubtful))
+        return taken
+
     async def take(self, project_id: int, pull: Pull) -> bool:
         """Keeps the newer of what was known and what is told now.
 
-        True if nobody but the host knows which that is.
+        True if nobody but the host knows which that is. NotFound for a project that was removed.
         """
-        doubtful = False
-
-        def change(row: PullRequest) -> None:
-            nonlocal doubtful
-            known = _PULL.validate_python(row.snapshot)
-            kept, doubtful = newer(known, pull), undecided(known, pull)
-            row.snapshot, row.open = _PULL.dump_python(kept, mode="json"), kept.open
-
-        if await self._change(project_id, pull.number, change, pull) is None:
-            raise NotFound("The project of this pull request was removed.")
-        return doubtful
+        async with self._database.transaction() as session:
+            if await session.get(Project, project_id) is None:
+                raise NotFound("The project of this pull request was removed.")
+            return await _take(session, project_id, pull)
 
     async def say(self, project_id: int, number: int, mark: Mark) -> PullRow | None:
         """Adds what somebody said; None for a pull request that is not known."""
@@ -187,11 +201,8 @@ class Pulls:
         project_id: int,
         number: int,
         change: Callable[[PullRequest], None],
-        first: Pull | None = None,
     ) -> PullRow | None:
         async with self._database.transaction() as session:
-            if first is not None:
-                await _insert(session, project_id, first)
             query = _rows().where(
                 PullRequest.project_id == project_id, PullRequest.number == number
             )
@@ -209,11 +220,21 @@ def _rows() -> Any:
     return select(PullRequest, Project).join(Project, Project.id == PullRequest.project_id)
 
 
-async def _insert(session: AsyncSession, project_id: int, pull: Pull) -> None:
-    row = insert(PullRequest).values(
-        project_id=project_id,
-        number=pull.number,
-        snapshot=_PULL.dump_python(pull, mode="json"),
-        open=pull.open,
-    )
-    await session.execute(row.on_conflict_do_nothing())
+async def _take(session: AsyncSession, project_id: int, pull: Pull) -> bool:
+    snapshot = _PULL.dump_python(pull, mode="json")
+    values = {"project_id": project_id, "number": pull.number, "snapshot": snapshot}
+    first = insert(PullRequest).values(**values, open=pull.open).on_conflict_do_nothing()
+    mine = PullRequest.project_id == project_id, PullRequest.number == pull.number
+    query = select(PullRequest.snapshot).where(*mine).with_for_update()
+    found = await session.scalar(query)
+    if found is None:
+        if (await session.scalar(first.returning(PullRequest.number))) is not None:
+            return False
+        found = await session.scalar(query)
+    known = _PULL.validate_python(found)
+    if (kept := newer(known, pull)) is not known:
+        changed = update(PullRequest).where(*mine)
+        await session.execute(
+            changed.values(snapshot=snapshot, open=kept.open, updated_at=func.now())
+        )
+    return undecided(known, pull)
