@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -552,3 +553,20 @@ async def test_a_signature_of_nobody(hub: Hub) -> None:
 
 async def _has_reason(hub: Hub) -> bool:
     return (await hub.told()).reason is not None
+
+
+async def test_two_hundred_pull_requests_are_compared_with_one_request(hub: Hub) -> None:
+    await hub.store.projects.change("shop", {"github.demand": "command"})
+    head = hub.commit()
+    for number in range(1, 201):
+        hub.pull(head, number)
+    before, began = len(hub.forge.calls), time.monotonic()
+    await hub.resync(whole=False)
+
+    async def settled() -> bool:
+        rows = await hub.store.pulls.open((await hub.project()).id)
+        return len(rows) == 200 and all(row.reason is not None for row in rows)
+
+    await until(settled, timeout=30)
+    assert time.monotonic() - began < 30
+    assert hub.forge.calls[before:] == ["open_pulls"]
