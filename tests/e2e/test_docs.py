@@ -22,6 +22,18 @@ NOT_RUN = {
     "sudo sysctl -w net.ipv4.ip_unprivileged_port_start=80": "changes the machine's kernel",
     "sudo systemctl enable --now previewdrop": "changes the machine's services",
     "ssh -L 7780:127.0.0.1:7780 previewdrop.example.com": "needs another machine",
+    **dict.fromkeys(
+        (
+            "previewdrop github connect --organization acme --address https://previews.acme.com",
+            "previewdrop github connect --url https://github.acme.com",
+            "pass github | previewdrop github connect --token - "
+            "--address https://previews.acme.com",
+            "previewdrop github repositories",
+            "previewdrop github add acme/shop",
+            "previewdrop project set -P shop github.drafts=false github.bases=main,release/*",
+        ),
+        "needs GitHub, and somebody at a browser",
+    ),
 }
 ELSEWHERE = {"https://github.com/acme/shop": "~/code/shop"}
 """What stands in the documentation for a reader's own repository, and its place here."""
@@ -95,7 +107,8 @@ def test_the_servers_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_command_is_run_or_named() -> None:
-    runs = {ROOT / "README.md", ROOT / "docs/server.md"}
+    runs = {ROOT / "README.md", ROOT / "docs/server.md", ROOT / "docs/github.md"}
+    assert not set(commands(ROOT / "docs/github.md")) - set(NOT_RUN)
     elsewhere = [
         (each, found) for each in DOCUMENTS if each not in runs if (found := commands(each))
     ]
