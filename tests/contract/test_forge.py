@@ -22,7 +22,8 @@ from previewdrop.forge.github.app import App
 from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.host import Host
 from previewdrop.forge.github.manifest import EVENTS, PERMISSIONS
-from previewdrop.forge.memory import MemoryForge, Misbehaviour
+from previewdrop.forge.memory import MemoryForge
+from previewdrop.misbehaviour import Misbehaviour
 
 MARK = "<!-- previewdrop: shop/pr-42 -->"
 TITLE = "<b>Fix</b> `orders` | @all \U0001f680"

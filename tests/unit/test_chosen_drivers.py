@@ -13,13 +13,8 @@ from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import CacheSpec, DatabaseSpec, Process, RunSpec
 from previewdrop.drivers.base import BuildSpec, ImageSpec
 from previewdrop.drivers.chosen import ChosenBuilder, ChosenCache, ChosenDatabase, ChosenRuntime
-from previewdrop.drivers.memory import (
-    MemoryBuilder,
-    MemoryCache,
-    MemoryDatabase,
-    MemoryRuntime,
-    Misbehaviour,
-)
+from previewdrop.drivers.memory import MemoryBuilder, MemoryCache, MemoryDatabase, MemoryRuntime
+from previewdrop.misbehaviour import Misbehaviour
 
 FACTS = AppFacts("", AppObject("main", "app"), Dependencies(Lock.REQUIREMENTS, ()))
 

@@ -14,8 +14,8 @@ from previewdrop.drivers.memory import (
     MemoryDatabase,
     MemoryEdge,
     MemoryRuntime,
-    Misbehaviour,
 )
+from previewdrop.misbehaviour import Misbehaviour
 
 DATABASE = DatabaseSpec("shop_pr_1", "shop_pr_1", Secret("password"))
 

@@ -14,10 +14,8 @@ import asyncio
 import hashlib
 import itertools
 import socket
-from collections import deque
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from previewdrop.domain.app import AppFacts
 from previewdrop.domain.errors import StageFailed, Unavailable
@@ -34,72 +32,25 @@ from previewdrop.drivers.base import (
     ObservedRun,
     ProcessState,
 )
+from previewdrop.misbehaviour import Misbehaving, Misbehaviour
 
 
-class Misbehaviour(StrEnum):
-    """What a driver does wrong."""
-
-    SLOW = "slow"
-    """The call does not go on until `go_on()`; `reached(call)` waits until it hangs there."""
-    UNAVAILABLE = "unavailable"
-    """The call changes nothing and raises Unavailable."""
-    BROKEN = "broken"
-    """The call changes nothing and raises StageFailed."""
-    HALFWAY = "halfway"
-    """The call does a part of its work, then raises Unavailable."""
-    LYING = "lying"
-    """The call returns as if all were well, and did nothing."""
-    NEVER_READY = "never ready"
-    """Runtime.ensure only: the process runs and never listens."""
-    EXITS = "exits"
-    """Runtime.ensure only: the web process ends at once with exit code 1."""
-
-
-class _Driver:
-    """The part that misbehaves, the same for all drivers."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self._faults: dict[str, deque[Misbehaviour]] = {}
-        self._always: dict[str, Misbehaviour] = {}
-        self._gate = asyncio.Event()
-        self._hanging: dict[str, asyncio.Event] = {}
+class _Driver(Misbehaving):
+    """Misbehaves in `ensure` unless another call is named."""
 
     def misbehave(
         self, how: Misbehaviour, *, call: str = "ensure", times: int | None = None
     ) -> None:
-        """From now on `call` misbehaves: the next `times` times, or until `behave()`."""
-        if how is Misbehaviour.SLOW:
-            self._gate.clear()
-        if times is None:
-            self._always[call] = how
-        else:
-            self._faults.setdefault(call, deque()).extend([how] * times)
-
-    def behave(self) -> None:
-        """Ends all misbehaviour; calls that hang go on."""
-        self._faults.clear()
-        self._always.clear()
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Lets every call that hangs, and every later slow one, go on."""
-        self._gate.set()
+        super().misbehave(how, call=call, times=times)
 
     async def reached(self, call: str = "ensure") -> None:
-        """Returns when a slow `call` hangs."""
-        await self._hanging.setdefault(call, asyncio.Event()).wait()
+        await super().reached(call)
 
     async def _enter(self, call: str) -> Misbehaviour | None:
-        self.calls.append(call)
-        pending = self._faults.get(call)
-        fault = pending.popleft() if pending else self._always.get(call)
-        if fault is Misbehaviour.SLOW:
-            self._hanging.setdefault(call, asyncio.Event()).set()
-            await self._gate.wait()
-        elif fault is Misbehaviour.UNAVAILABLE:
+        fault = await self._called(call)
+        if fault is Misbehaviour.UNAVAILABLE:
             raise Unavailable(f"The in-memory driver did not answer {call}.")
-        elif fault is Misbehaviour.BROKEN:
+        if fault is Misbehaviour.BROKEN:
             raise StageFailed(f"The in-memory driver was told to fail {call}.")
         return fault
 

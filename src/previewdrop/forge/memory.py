@@ -10,37 +10,20 @@ Webhooks that it signs itself come from `deliver`.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import itertools
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from previewdrop.domain.errors import BadInput, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Environment, Page, Refused, Status, Verdict
 from previewdrop.forge.events import Delivery, Event, Pull, Repository
+from previewdrop.misbehaviour import Misbehaving, Misbehaviour
 
 _SIGNATURE = "x-memory-signature"
 _DELIVERY = "x-memory-delivery"
-
-
-class Misbehaviour(StrEnum):
-    """What the code host does wrong."""
-
-    SLOW = "slow"
-    """The call does not go on until `go_on()`; `reached(call)` waits until it hangs there."""
-    UNAVAILABLE = "unavailable"
-    """The call changes nothing and raises Unavailable."""
-    LIMITED = "limited"
-    """The same, with the seconds to wait in `limit`."""
-    REFUSED = "refused"
-    """The call changes nothing and raises Refused, as for a missing permission."""
-    HALFWAY = "halfway"
-    """The call does its work, then raises Unavailable: the answer was lost."""
 
 
 @dataclass(slots=True)
@@ -53,7 +36,7 @@ class MemoryComment:
     text: str
 
 
-class MemoryForge:
+class MemoryForge(Misbehaving):
     """A Forge. Change its public parts at any time: they are what the host would say now.
 
     `pulls` are by repository and number, `statuses` by repository, commit and context,
@@ -65,7 +48,7 @@ class MemoryForge:
     limit = 60.0
 
     def __init__(self) -> None:
-        self.calls: list[str] = []
+        super().__init__()
         self.known: dict[int, Repository] = {}
         self.pulls: dict[tuple[int, int], Pull] = {}
         self.writers: set[tuple[int, str]] = set()
@@ -76,33 +59,6 @@ class MemoryForge:
         self.webhook = Secret("memory")
         self._deliveries: dict[str, Delivery] = {}
         self._ids = itertools.count(1)
-        self._faults: dict[str, deque[Misbehaviour]] = {}
-        self._always: dict[str, Misbehaviour] = {}
-        self._gate = asyncio.Event()
-        self._hanging: dict[str, asyncio.Event] = {}
-
-    def misbehave(self, how: Misbehaviour, *, call: str, times: int | None = None) -> None:
-        """From now on `call` misbehaves: the next `times` times, or until `behave()`."""
-        if how is Misbehaviour.SLOW:
-            self._gate.clear()
-        if times is None:
-            self._always[call] = how
-        else:
-            self._faults.setdefault(call, deque()).extend([how] * times)
-
-    def behave(self) -> None:
-        """Ends all misbehaviour; calls that hang go on."""
-        self._faults.clear()
-        self._always.clear()
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Lets every call that hangs, and every later slow one, go on."""
-        self._gate.set()
-
-    async def reached(self, call: str) -> None:
-        """Returns when a slow `call` hangs."""
-        await self._hanging.setdefault(call, asyncio.Event()).wait()
 
     def add(self, repository: Repository, *pulls: Pull) -> Repository:
         """A repository within reach, or one that changed, and pull requests of it."""
@@ -222,17 +178,12 @@ class MemoryForge:
         return hmac.new(self.webhook.reveal().encode(), body, hashlib.sha256).hexdigest()
 
     async def _enter(self, call: str, repository: Repository | None = None) -> Misbehaviour | None:
-        self.calls.append(call)
-        pending = self._faults.get(call)
-        fault = pending.popleft() if pending else self._always.get(call)
-        if fault is Misbehaviour.SLOW:
-            self._hanging.setdefault(call, asyncio.Event()).set()
-            await self._gate.wait()
-        elif fault is Misbehaviour.UNAVAILABLE:
+        fault = await self._called(call)
+        if fault is Misbehaviour.UNAVAILABLE:
             raise Unavailable(f"The in-memory code host did not answer {call}.")
-        elif fault is Misbehaviour.LIMITED:
+        if fault is Misbehaviour.LIMITED:
             raise Unavailable("The in-memory code host wants fewer calls.", seconds=self.limit)
-        elif fault is Misbehaviour.REFUSED:
+        if fault is Misbehaviour.REFUSED:
             raise _refused(call, 403)
         if repository is not None and repository.id not in self.known:
             raise _refused(call, 404)

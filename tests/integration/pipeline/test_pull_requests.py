@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.memory import Misbehaviour as Driver
 from previewdrop.forge.base import Verdict
 from previewdrop.forge.events import (
     BranchDeleted,
@@ -19,7 +18,7 @@ from previewdrop.forge.events import (
     RepositoryLeft,
     RepositoryMoved,
 )
-from previewdrop.forge.memory import Misbehaviour
+from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.reporter import digest
 from previewdrop.store.database import StateDatabase
 from repositories import git
@@ -262,7 +261,7 @@ async def test_a_closed_one_stays_closed_whatever_comes_late(hub: Hub) -> None:
 
 
 async def test_closed_during_a_build(hub: Hub) -> None:
-    hub.plant.builder.misbehave(Driver.SLOW)
+    hub.plant.builder.misbehave(Misbehaviour.SLOW)
     opened = hub.changed()
     await hub.hear(opened)
     await hub.plant.builder.reached()
@@ -330,7 +329,7 @@ async def test_a_failed_push_is_told_beside_what_is_live(hub: Hub) -> None:
     opened = hub.changed()
     await hub.hear(opened)
     await hub.live(opened.pull.head)
-    hub.plant.runtime.misbehave(Driver.EXITS, times=1)
+    hub.plant.runtime.misbehave(Misbehaviour.EXITS, times=1)
     await hub.hear(hub.changed(hub.commit()))
     head = (await hub.told()).pull.head
     await hub.says("🚀", opened.pull.head[:7], "❌ Newer commit failed", head[:7])

@@ -10,7 +10,8 @@ from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.preview import DeploymentState, PreviewState
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import Route
-from previewdrop.drivers.memory import Misbehaviour, Script
+from previewdrop.drivers.memory import Script
+from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.watch import NOWHERE
 from previewdrop.store.variables import StoredVariable
 from repositories import commit

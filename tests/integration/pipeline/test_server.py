@@ -14,7 +14,7 @@ import pytest
 from previewdrop.bootstrap.server import Server
 from previewdrop.bootstrap.stopping import Stopping
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.memory import Misbehaviour
+from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.code_hosts import CodeHosts
 from previewdrop.pipeline.jobs import Jobs
 from previewdrop.pipeline.operations import LiveOperations

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.memory import Misbehaviour
+from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.sweep import DEPLOYMENTS_KEPT, Sweep
 from previewdrop.store.tables import LogChunk
 from previewdrop.store.variables import StoredVariable

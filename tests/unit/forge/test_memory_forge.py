@@ -10,7 +10,8 @@ import pytest
 from previewdrop.domain.errors import BadInput, Unavailable
 from previewdrop.forge.base import Refused
 from previewdrop.forge.events import BranchDeleted, Pull, Repository
-from previewdrop.forge.memory import MemoryForge, Misbehaviour
+from previewdrop.forge.memory import MemoryForge
+from previewdrop.misbehaviour import Misbehaviour
 
 SHOP = Repository(7, "acme/shop", "/srv/shop.git")
 PULL = Pull(
