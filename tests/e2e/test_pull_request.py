@@ -30,6 +30,19 @@ MARK = "<!-- previewdrop:shop/pr-42 -->"
 TOKENS = "ghs_"
 """How tokens of installations begin, the stand-in's as well as GitHub's."""
 
+MIGRATION = "alembic/versions/0004_nickname.py"
+NICKNAME = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    op.add_column("users", sa.Column("nickname", sa.Text))
+"""
+
 RUNTIMES = ("process", "docker")
 DATA = {"process": ("postgres", "valkey"), "docker": ("db", "cache")}
 
@@ -190,7 +203,7 @@ async def test_the_mission(
             f"🔍 Health check: {url}/health",
             pull.head[:7],
             "Add contact e-mail",
-            "`shop_pr_42`, new",
+            "`shop_pr_42`, new, 3 migrations applied",
         )
         assert preview["commit"] == pull.head
         await status_of(shop, pull.head, "success", url)
@@ -202,11 +215,14 @@ async def test_the_mission(
         health = await server.read(preview, "/health")
         assert health == {"status": "ok", "database": "connected", "cache": "connected"}
 
-        pushed = pull.push({"app/added.py": "ADDED = 2\n"}, "Ask for a longer password")
+        pushed = pull.push({MIGRATION: NICKNAME}, "Give users a nickname")
         preview = await server.until("shop/pr-42", lambda now: now["commit"] == pushed)
         assert preview["url"] == url
         again = await says(
-            pull, f"🚀 Preview deployed: {url}", pushed[:7], "kept from the last push"
+            pull,
+            f"🚀 Preview deployed: {url}",
+            pushed[:7],
+            "`shop_pr_42`, kept from the last push, 1 migration applied",
         )
         assert again != text
         await status_of(shop, pushed, "success", url)

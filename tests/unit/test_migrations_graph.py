@@ -50,6 +50,7 @@ def test_a_line_of_revisions_has_one_head(tmp_path: Path) -> None:
         folder="alembic",
         revisions=frozenset({"a", "b"}),
         heads=("b",),
+        after={"a": (), "b": ("a",)},
     )
 
 
@@ -215,3 +216,27 @@ def test_the_same_as_alembic_reads(tmp_path: Path) -> None:
     script = ScriptDirectory.from_config(config)
     assert set(migrations.heads) == set(script.get_heads())
     assert migrations.revisions == {each.revision for each in script.walk_revisions()}
+
+
+def test_what_a_database_has_gained(tmp_path: Path) -> None:
+    graph = {"a": None, "b": "a", "c": "a", "d": ("b", "c"), "x": None, "e": "d"}
+    files = {f"alembic/versions/{name}.py": revision(name, down) for name, down in graph.items()}
+    needs = f"{revision('y', 'x')}depends_on = 'c'\n"
+    migrations = read(tmp_path, {"alembic.ini": INI, "alembic/versions/y.py": needs, **files})
+    assert migrations.applied((), ("e",)) == 5
+    assert migrations.applied(("b",), ("d",)) == 2
+    assert migrations.applied(("b",), ("b", "c")) == 1
+    assert migrations.applied(("e",), ("e",)) == 0
+    assert migrations.applied(("e",), ("a",)) == 0
+    assert migrations.applied((), ("y",)) == 4
+    assert migrations.applied((), ("elsewhere",)) is None
+    assert migrations.applied(("elsewhere",), ("a",)) is None
+
+
+def test_nothing_is_counted_on_a_graph_with_gaps(tmp_path: Path) -> None:
+    files = {
+        "alembic.ini": INI,
+        "alembic/versions/a.py": revision("a"),
+        "alembic/versions/b.py": "revision = make_id()\n",
+    }
+    assert read(tmp_path, files).applied((), ("a",)) is None

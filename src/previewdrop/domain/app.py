@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -65,8 +66,9 @@ class Migrations:
     """The Alembic revision graph, read without importing it.
 
     `config` is the path of alembic.ini relative to the repository's top, `folder` that of the
-    script location. `revisions` are all known revision ids, `heads` those nobody continues.
-    `warnings` name files that could not be read: the graph may lack their revisions then.
+    script location. `revisions` are all known revision ids, `heads` those nobody continues;
+    `after` has those that each one needs to be there before it. `warnings` name files that could
+    not be read: the graph may lack their revisions then.
     """
 
     config: str
@@ -74,6 +76,27 @@ class Migrations:
     revisions: frozenset[str]
     heads: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    after: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    def applied(self, before: Collection[str], now: Collection[str]) -> int | None:
+        """How many revisions a database has now that it did not have before.
+
+        Both are what its alembic_version held. None where the graph does not know them all.
+        """
+        if self.warnings or not self.after.keys() >= {*before, *now}:
+            return None
+        return len(self._line(now) - self._line(before))
+
+    def _line(self, tips: Collection[str]) -> set[str]:
+        """These revisions and all that they need."""
+        found: set[str] = set()
+        waiting = list(tips)
+        while waiting:
+            one = waiting.pop()
+            if one not in found and one in self.after:
+                found.add(one)
+                waiting += self.after[one]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

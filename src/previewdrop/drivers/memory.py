@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import itertools
 import socket
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 
 from previewdrop.domain.app import AppFacts
@@ -106,11 +106,15 @@ class MemoryBuilder(_Driver):
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a command does in MemoryRuntime.run: its lines, then its exit code, or it hangs."""
+    """What a command does in MemoryRuntime.run: its lines, then its exit code, or it hangs.
+
+    `does` is called in between, to play what the command changes elsewhere.
+    """
 
     exit_code: int = 0
     lines: tuple[str, ...] = ()
     hangs: bool = False
+    does: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -213,6 +217,8 @@ class MemoryRuntime(_Driver):
         script = next((s for part, s in self.scripts.items() if part in text), Script())
         for line in script.lines:
             log(line)
+        if script.does is not None:
+            script.does()
         if script.hangs:
             async with asyncio.timeout(timeout):
                 await asyncio.Event().wait()

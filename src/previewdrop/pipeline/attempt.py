@@ -37,9 +37,9 @@ async def attempt(shop: Workshop, row: PreviewRow, deployment: Deployment) -> No
     )
     work = Deploying(shop, row, deployment.id, deployment.commit, variables, journal)
     try:
-        await deploy(work)
+        database = await deploy(work)
         await journal.close()
-        await shop.store.deployments.ready(deployment.id)
+        await shop.store.deployments.ready(deployment.id, database)
     except asyncio.CancelledError:
         await asyncio.shield(_give_up(work))
         raise

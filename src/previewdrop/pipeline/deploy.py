@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from previewdrop.domain.database import Change
 from previewdrop.domain.preview import DeploymentState
-from previewdrop.drivers.base import Artifact, Handle
+from previewdrop.drivers.base import Artifact
 from previewdrop.pipeline.deploying import Deploying, Detected
 from previewdrop.pipeline.environment import (
     Endpoints,
@@ -13,11 +14,12 @@ from previewdrop.pipeline.environment import (
     environment_for,
     run_spec,
 )
+from previewdrop.pipeline.migrated import migrated
 from previewdrop.pipeline.patience import together
 from previewdrop.pipeline.stages.build import build
 from previewdrop.pipeline.stages.cache import cache
 from previewdrop.pipeline.stages.checkout import checkout
-from previewdrop.pipeline.stages.database import database
+from previewdrop.pipeline.stages.database import Readied, database
 from previewdrop.pipeline.stages.detect import detect
 from previewdrop.pipeline.stages.health import health
 from previewdrop.pipeline.stages.post_deploy import post_deploy
@@ -30,17 +32,17 @@ class Superseded(Exception):
     """Something newer is wanted; this deployment must not go live."""
 
 
-async def deploy(work: Deploying) -> Handle:
+async def deploy(work: Deploying) -> Change | None:
     """Brings one commit to where its URL can be switched, and switches it.
 
-    Returns the runtime's handle. Raises what a stage raised, and Superseded when something newer
-    is wanted. Whatever was started is taken away again unless the URL was switched.
+    Returns what became of its database. Raises what a stage raised, and Superseded when something
+    newer is wanted. Whatever was started is taken away again unless the URL was switched.
     """
     deployments = work.shop.store.deployments
     await deployments.advance(work.deployment_id, DeploymentState.BUILDING)
     await checkout(work)
     found = await detect(work)
-    artifact, endpoints = await _prepare(work, found)
+    artifact, readied, endpoints = await _prepare(work, found)
     made = {**found.as_json(), "artifact": artifact.handle}
     sealed = work.shop.store.box.encrypt(found.recipe.sealed())
     await deployments.made(work.deployment_id, made, sealed)
@@ -58,14 +60,17 @@ async def deploy(work: Deploying) -> Handle:
     await post_deploy(work, found, run)
     if not await deployments.wanted(work.deployment_id):
         raise Superseded
-    await route(work, handle)
-    return handle
+    counting = asyncio.ensure_future(migrated(work, found, readied))
+    await together(route(work, handle), counting)
+    return counting.result()
 
 
-async def _prepare(work: Deploying, found: Detected) -> tuple[Artifact, Endpoints]:
+async def _prepare(work: Deploying, found: Detected) -> tuple[Artifact, Readied | None, Endpoints]:
     """build, database and cache at the same time."""
     building = asyncio.ensure_future(build(work, found))
     creating = asyncio.ensure_future(database(work, found))
     leasing = asyncio.ensure_future(cache(work, found))
     await together(building, creating, leasing)
-    return building.result(), Endpoints(creating.result(), leasing.result())
+    readied = creating.result()
+    endpoints = Endpoints(readied.endpoint if readied else None, leasing.result())
+    return building.result(), readied, endpoints

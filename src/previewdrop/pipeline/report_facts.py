@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from previewdrop.config.project import ProjectConfig
+from previewdrop.domain.database import Change, Fate
 from previewdrop.domain.preview import (
     DeploymentState,
     Failure,
@@ -14,7 +15,7 @@ from previewdrop.domain.preview import (
     StageState,
 )
 from previewdrop.domain.reasons import Reason, Why
-from previewdrop.report.facts import Attempt, Database, Facts, Fate, Removal, StageFacts
+from previewdrop.report.facts import Attempt, Database, Facts, Removal, StageFacts
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.pulls import PullRow
 from previewdrop.store.tables import Deployment
@@ -101,8 +102,6 @@ def _database(row: PreviewRow, live: Deployment | None) -> Database | None:
     held = row.preview.database
     if held is None:
         return None
-    stage = (
-        next((s for s in live.stages if s["name"] == StageName.DATABASE), None) if live else None
-    )
-    fate = None if stage is None else Fate.KEPT if stage["cached"] else Fate.CREATED
-    return Database(str(held["name"]), fate)
+    told = live.database if live else None
+    change = Change(Fate(told["fate"]), told["migrations"]) if told else None
+    return Database(str(held["name"]), change)

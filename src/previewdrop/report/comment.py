@@ -123,8 +123,8 @@ def _rows(facts: Facts, live: Attempt) -> Iterator[tuple[str, str]]:
     if took := wording.took(live):
         yield "ready in", took
     if facts.database is not None:
-        name, fate = code(facts.database.name, 63, cell=True), wording.became(facts.database)
-        yield "database", f"{name}, {fate}" if fate else name
+        name, change = code(facts.database.name, 63, cell=True), facts.database.change
+        yield "database", f"{name}, {wording.became(change)}" if change else name
 
 
 def _notes(facts: Facts) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from previewdrop.domain.database import Change
 from previewdrop.domain.preview import DeploymentState, Failure, StageName, StageState
 from previewdrop.domain.reasons import Reason, Why
 
@@ -33,21 +33,12 @@ class Attempt:
     failure: Failure | None = None
 
 
-class Fate(StrEnum):
-    """What became of the database with the deployment that is live."""
-
-    CREATED = "created"
-    KEPT = "kept"
-    RECREATED = "recreated"
-
-
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The preview's database; `migrations` counts those applied, None if that is not known."""
+    """The preview's database, and what became of it with the deployment that is live."""
 
     name: str
-    fate: Fate | None = None
-    migrations: int | None = None
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)

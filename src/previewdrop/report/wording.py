@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from previewdrop.domain.database import Change, Fate
 from previewdrop.domain.preview import Failure, StageState
-from previewdrop.report.facts import Attempt, Database, Fate, StageFacts
+from previewdrop.report.facts import Attempt, StageFacts
 
 _WORTH_MENTIONING = 0.1
 """The part of the whole time that a stage must have taken."""
@@ -55,10 +56,10 @@ def done(attempt: Attempt) -> str:
     return ", ".join(_timed(each) for each in attempt.stages if each.state is StageState.DONE)
 
 
-def became(database: Database) -> str:
+def became(change: Change) -> str:
     """What became of a database: `kept from the last push, 1 migration applied`."""
-    words = [_FATES[database.fate]] if database.fate else []
-    if (count := database.migrations) is not None:
+    words = [_FATES[change.fate]]
+    if (count := change.migrations) is not None:
         words.append(f"{count or 'no'} migration{'' if count == 1 else 's'} applied")
     return ", ".join(words)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
 
+from previewdrop.domain.database import Change
 from previewdrop.domain.errors import NotFound
 from previewdrop.domain.preview import DeploymentState, Failure, PreviewState, sources_of
 from previewdrop.store.database import StateDatabase
@@ -202,10 +203,11 @@ class Deployments:
                 session.add(LogChunk(deployment_id=deployment_id, lines=chunk))
             await tell(session, preview_id, deployment_id if lines else None)
 
-    async def ready(self, deployment_id: int) -> bool:
+    async def ready(self, deployment_id: int, database: Change | None = None) -> bool:
         """The deployment serves now; the preview's former one is no longer live."""
+        change = asdict(database) if database else None
         live = {"live": deployment_id, "state": PreviewState.READY, "waiting": None}
-        return await self._guarded(deployment_id, DeploymentState.READY, live)
+        return await self._guarded(deployment_id, DeploymentState.READY, live, database=change)
 
     async def failed(self, deployment_id: int, failure: Failure) -> bool:
         """The deployment failed; a former one that is live goes on."""

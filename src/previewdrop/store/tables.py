@@ -185,7 +185,10 @@ class Ask(Base):
 
 
 class Deployment(Base):
-    """One attempt. `made` is what its stages found and made, `handle` the runtime's."""
+    """One attempt. `made` is what its stages found and made, `handle` the runtime's.
+
+    `database` is what became of the preview's database, once it is ready.
+    """
 
     __tablename__ = "deployments"
     __table_args__ = (Index("deployments_preview", "preview_id", "id"),)
@@ -201,6 +204,7 @@ class Deployment(Base):
     notes: Mapped[list[str]] = mapped_column(server_default="[]")
     made: Mapped[Json] = mapped_column(server_default="{}")
     recipe: Mapped[bytes | None]
+    database: Mapped[Json | None]
     handle: Mapped[Json | None]
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

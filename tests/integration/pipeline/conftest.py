@@ -70,6 +70,13 @@ class Plant:
         await self.reconciler.reconcile(preview_id)
         return await self.row(preview_id)
 
+    async def again(self, row: PreviewRow, *, fresh_database: bool = False) -> PreviewRow:
+        """Deploys the same commit once more."""
+        previews = self.shop.store.previews
+        await previews.ask_again(row.preview.id, fresh_database=fresh_database)
+        await self.reconciler.reconcile(row.preview.id)
+        return await self.row(row.preview.id)
+
     async def row(self, preview_id: int) -> PreviewRow:
         return await self.shop.store.previews.by_id(preview_id)
 

@@ -13,6 +13,7 @@ from previewdrop.domain.spec import Route
 from previewdrop.drivers.memory import Script
 from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.watch import NOWHERE
+from previewdrop.store.previews import PreviewRow
 from previewdrop.store.variables import StoredVariable
 from repositories import commit
 
@@ -196,6 +197,42 @@ async def test_a_database_at_an_unknown_revision_is_recreated(plant: Plant) -> N
     assert plant.database.databases["shop_main"].revisions == ()
     notes = (await plant.latest(row.preview.id)).notes
     assert any("zzz" in note and "recreated" in note for note in notes)
+
+
+async def test_what_became_of_the_database_is_kept(plant: Plant) -> None:
+    graph = {"a": None, "b": "a", "c": "b"}
+    files = {"alembic.ini": "[alembic]\nscript_location = alembic\n"}
+    for name, down in graph.items():
+        text = f"revision = {name!r}\ndown_revision = {down!r}\n"
+        files[f"alembic/versions/{name}.py"] = text
+    commit(plant.repository, {**files, "previewdrop.toml": 'release = "alembic upgrade head"\n'})
+
+    def upgrade(to: str, *, then_silent: bool = False) -> None:
+        def does() -> None:
+            plant.database.databases["shop_main"].revisions = (to,)
+            if then_silent:
+                plant.database.misbehave(Misbehaviour.UNAVAILABLE, call="observe", times=1)
+
+        plant.runtime.scripts["alembic upgrade head"] = Script(does=does)
+
+    async def became(row: PreviewRow) -> object:
+        return (await plant.latest(row.preview.id)).database
+
+    upgrade("b")
+    row = await plant.deploy()
+    assert await became(row) == {"fate": "created", "migrations": 2}
+    upgrade("c", then_silent=True)
+    row = await plant.again(row)
+    assert await became(row) == {"fate": "kept", "migrations": None}
+    assert row.preview.state == PreviewState.READY
+    plant.database.databases["shop_main"].revisions = ("b",)
+    upgrade("c")
+    row = await plant.again(row)
+    assert await became(row) == {"fate": "kept", "migrations": 1}
+    row = await plant.again(row)
+    assert await became(row) == {"fate": "kept", "migrations": 0}
+    row = await plant.again(row, fresh_database=True)
+    assert await became(row) == {"fate": "recreated", "migrations": 3}
 
 
 async def test_post_deploy_decides_and_its_last_lines_are_told(plant: Plant) -> None:

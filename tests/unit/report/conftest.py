@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from previewdrop.domain.database import Change, Fate
 from previewdrop.domain.preview import DeploymentState, Failure, StageName, StageState
-from previewdrop.report.facts import Attempt, Database, Facts, Fate, StageFacts
+from previewdrop.report.facts import Attempt, Database, Facts, StageFacts
 
 OLD = "a1b2c3d" + "0" * 33
 NEW = "b0b1b2b" + "0" * 33
@@ -42,7 +43,7 @@ def live() -> Facts:
         desired=OLD,
         live=attempt,
         newest=attempt,
-        database=Database("shop_pr_42", Fate.KEPT, 1),
+        database=Database("shop_pr_42", Change(Fate.KEPT, 1)),
     )
 
 

@@ -8,9 +8,10 @@ from textwrap import dedent
 import pytest
 
 from previewdrop.domain import reasons
+from previewdrop.domain.database import Change, Fate
 from previewdrop.domain.preview import DeploymentState
 from previewdrop.report.comment import comment, mark, opens
-from previewdrop.report.facts import Attempt, Database, Facts, Fate, Removal
+from previewdrop.report.facts import Attempt, Database, Facts, Removal
 
 LINKS = """\
 🚀 Preview deployed: https://pr-42.preview.myapp.com
@@ -189,7 +190,7 @@ def test_what_is_worth_knowing_beside_it(live: Facts):
         sleeping=True,
         live=replace(live.live, notes=(note, note, *(f"Note {n}." for n in range(9)))),
         warnings=("Previews are not isolated from each other.",),
-        database=Database("shop_pr_42", Fate.RECREATED, 0),
+        database=Database("shop_pr_42", Change(Fate.RECREATED, 0)),
     )
     assert comment(facts).endswith(
         dedent("""\

@@ -14,11 +14,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from previewdrop.domain.commands import command_in
+from previewdrop.domain.database import Change, Fate
 from previewdrop.domain.preview import DeploymentState, Failure, StageName, StageState
 from previewdrop.domain.reasons import Reason, Why
 from previewdrop.report.answers import answer_mark, approval_text, help_text, logs_text
 from previewdrop.report.comment import comment, mark
-from previewdrop.report.facts import Attempt, Database, Facts, Fate, Removal, StageFacts
+from previewdrop.report.facts import Attempt, Database, Facts, Removal, StageFacts
 from previewdrop.report.markdown import address, block, code, prose
 from previewdrop.report.plain import one_line
 from previewdrop.report.status import (
@@ -108,8 +109,8 @@ reports = st.builds(
     | st.builds(
         Database,
         name=st.just("shop_pr_42") | hostile,
-        fate=st.none() | st.sampled_from(Fate),
-        migrations=st.none() | st.integers(0, 3),
+        change=st.none()
+        | st.builds(Change, fate=st.sampled_from(Fate), migrations=st.none() | st.integers(0, 3)),
     ),
     warnings=st.lists(hostile, max_size=3).map(tuple),
     waiting=st.none() | hostile,
@@ -259,7 +260,7 @@ def test_a_comment_always_fits():
             desired="b" * 40,
             live=replace(broken, id=1, commit="a" * 40, state=DeploymentState.READY),
             newest=broken,
-            database=Database(endless, Fate.KEPT, 1),
+            database=Database(endless, Change(Fate.KEPT, 1)),
             warnings=(endless,) * 90,
             skipped=Reason(Why.UNAPPROVED, endless, endless),
         )

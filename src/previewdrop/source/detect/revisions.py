@@ -30,6 +30,16 @@ class _Location:
     recursive: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Revision:
+    """One file: what it continues, what else it needs, and what could not be read of it."""
+
+    id: str | None
+    down: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    problem: str | None = None
+
+
 def read_migrations(folder: Path, root: str) -> Migrations | None:
     """The revisions of the app in `root`, None if it has no Alembic configuration.
 
@@ -45,22 +55,23 @@ def migrations_in(tree: Tree, root: str) -> Migrations | None:
     location = _location(tree, root)
     if location is None:
         return None
-    revisions: set[str] = set()
+    after: dict[str, tuple[str, ...]] = {}
     continued: set[str] = set()
     problems: list[str] = []
     for path in _files(tree, location):
-        revision, down, problem = _read_revision(tree, path)
-        if problem:
-            problems.append(problem)
-        if revision:
-            revisions.add(revision)
-            continued.update(down)
+        read = _read_revision(tree, path)
+        if read.problem:
+            problems.append(read.problem)
+        if read.id:
+            after[read.id] = (*read.down, *read.needs)
+            continued.update(read.down)
     return Migrations(
         config=location.config,
         folder=location.folder,
-        revisions=frozenset(revisions),
-        heads=tuple(sorted(revisions - continued)),
+        revisions=frozenset(after),
+        heads=tuple(sorted(after.keys() - continued)),
         warnings=tuple(problems),
+        after=after,
     )
 
 
@@ -165,28 +176,28 @@ def _below(tree: Tree, folder: str) -> Iterator[str]:
             yield name
 
 
-def _read_revision(tree: Tree, path: str) -> tuple[str | None, tuple[str, ...], str | None]:
-    """(revision, revisions it continues, problem) of one file."""
+def _read_revision(tree: Tree, path: str) -> _Revision:
     data = tree.data(path)
     if data is None:
-        return None, (), f"{path} cannot be read; its revision is not known."
+        return _Revision(None, problem=f"{path} cannot be read; its revision is not known.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             body = ast.parse(data, path).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         plain = _PLAIN_REVISION.search(tree.text(path) or "")
-        return plain[1] if plain else None, (), f"{path} is not valid Python."
+        return _Revision(plain[1] if plain else None, problem=f"{path} is not valid Python.")
     values = {name: value for statement in body for name, value, _ in assigned(statement)}
     if "revision" not in values:
         # Alembic takes the id from the name of such a file, if it can.
         legacy = re.fullmatch(r"([a-f0-9]+)\.py", path.rpartition("/")[2])
         problem = None if legacy else f"{path} defines no revision."
-        return legacy[1] if legacy else None, (), problem
+        return _Revision(legacy[1] if legacy else None, problem=problem)
     revision = _strings(values["revision"], values)
     down = _strings(values.get("down_revision"), values)
+    needs = _strings(values.get("depends_on"), values)
     problem = None if revision and down is not None else f"{path} computes its revisions."
-    return revision[0] if revision else None, down or (), problem
+    return _Revision(revision[0] if revision else None, down or (), needs or (), problem)
 
 
 def _strings(node: ast.expr | None, values: dict[str, ast.expr]) -> tuple[str, ...] | None:
