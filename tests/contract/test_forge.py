@@ -16,7 +16,7 @@ from github_standin.github import GitHub as StandIn
 from github_standin.server import standing_in
 from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.secret import Secret
-from previewdrop.forge.base import Environment, Forge, Refused, Status, Verdict
+from previewdrop.forge.base import Environment, Forge, Labelled, Refused, Status, Verdict
 from previewdrop.forge.events import Delivery, Event, Pull, PullChanged, Repository
 from previewdrop.forge.github.app import App
 from previewdrop.forge.github.github import GitHub
@@ -42,6 +42,8 @@ class World(Protocol):
     def write(self, pull: Pull, login: str, text: str) -> int: ...
     def texts(self, pull: Pull) -> dict[int, str]: ...
     def delete(self, comment: int) -> None: ...
+    def label(self, pull: Pull, name: str, login: str) -> None: ...
+    def unlabel(self, pull: Pull, name: str) -> None: ...
     def grant(self, login: str) -> None: ...
     def stranger(self, login: str) -> None: ...
     def reactions(self, comment: int) -> list[str]: ...
@@ -98,6 +100,14 @@ class InMemory:
 
     def delete(self, comment: int) -> None:
         del self.host.comments[comment]
+
+    def label(self, pull: Pull, name: str, login: str) -> None:
+        key = (self.shop.id, pull.number, name.lower())
+        self.host.labelled_by[key] = Labelled(login, datetime.now(UTC))
+        self.host.add(self.shop, replace(pull, labels=pull.labels | {name}))
+
+    def unlabel(self, pull: Pull, name: str) -> None:
+        self.host.add(self.shop, replace(pull, labels=pull.labels - {name}))
 
     def grant(self, login: str) -> None:
         self.host.writers.add((self.shop.id, login))
@@ -196,6 +206,12 @@ class OnGitHub:
 
     def delete(self, comment: int) -> None:
         self.repository.comments[comment].delete()
+
+    def label(self, pull: Pull, name: str, login: str) -> None:
+        self.repository.pulls[pull.number].label(name, by=self.host.user(login))
+
+    def unlabel(self, pull: Pull, name: str) -> None:
+        self.repository.pulls[pull.number].unlabel(name)
 
     def grant(self, login: str) -> None:
         self.repository.grant(self.host.user(login))
@@ -333,25 +349,46 @@ async def test_a_login_shows_no_secret(world: World):
 
 async def test_one_comment_is_changed_in_place(world: World):
     pull = world.open("one")
-    id = await world.forge.comment(world.shop, pull.number, MARK, "building", None)
+    id = (await world.forge.comment(world.shop, pull.number, MARK, "building", None)).id
     assert world.texts(pull) == {id: f"{MARK}\nbuilding"}
-    assert await world.forge.comment(world.shop, pull.number, MARK, "ready", id) == id
+    assert (await world.forge.comment(world.shop, pull.number, MARK, "ready", id)).id == id
     assert world.texts(pull) == {id: f"{MARK}\nready"}
+
+
+async def test_a_comment_tells_where_and_when_it_was_changed_last(world: World):
+    pull = world.open("one")
+    first = await world.forge.comment(world.shop, pull.number, MARK, "building", None)
+    again = await world.forge.comment(world.shop, pull.number, MARK, "ready", first.id)
+    assert again.url == first.url
+    assert str(first.id) in first.url
+    assert again.at >= first.at
+
+
+async def test_who_set_a_label_that_is_still_there(world: World):
+    pull = world.open("one")
+    assert await world.forge.labelled(world.shop, pull.number, ["ok"]) is None
+    world.label(pull, "OK", "octocat")
+    told = await world.forge.labelled(world.shop, pull.number, ["ok", "fine"])
+    assert told is not None
+    assert told.author == "octocat"
+    assert await world.forge.labelled(world.shop, pull.number, ["fine"]) is None
+    world.unlabel(pull, "OK")
+    assert await world.forge.labelled(world.shop, pull.number, ["ok"]) is None
 
 
 async def test_a_comment_is_found_without_its_id(world: World):
     pull = world.open("one")
     quoted = world.write(pull, "octocat", f"{MARK}\nquoted by somebody")
-    id = await world.forge.comment(world.shop, pull.number, MARK, "building", None)
-    assert await world.forge.comment(world.shop, pull.number, MARK, "ready", None) == id
+    id = (await world.forge.comment(world.shop, pull.number, MARK, "building", None)).id
+    assert (await world.forge.comment(world.shop, pull.number, MARK, "ready", None)).id == id
     assert world.texts(pull) == {quoted: f"{MARK}\nquoted by somebody", id: f"{MARK}\nready"}
 
 
 async def test_a_deleted_comment_is_written_again(world: World):
     pull = world.open("one")
-    id = await world.forge.comment(world.shop, pull.number, MARK, "building", None)
+    id = (await world.forge.comment(world.shop, pull.number, MARK, "building", None)).id
     world.delete(id)
-    again = await world.forge.comment(world.shop, pull.number, MARK, "ready", id)
+    again = (await world.forge.comment(world.shop, pull.number, MARK, "ready", id)).id
     assert world.texts(pull) == {again: f"{MARK}\nready"}
 
 
@@ -360,14 +397,14 @@ async def test_a_lost_answer_makes_no_second_comment(world: World):
     world.lose_answer("comment", "issues/create-comment")
     with pytest.raises(Unavailable):
         await world.forge.comment(world.shop, pull.number, MARK, "building", None)
-    id = await world.forge.comment(world.shop, pull.number, MARK, "ready", None)
+    id = (await world.forge.comment(world.shop, pull.number, MARK, "ready", None)).id
     assert world.texts(pull) == {id: f"{MARK}\nready"}
 
 
 async def test_two_marks_are_two_comments(world: World):
     pull = world.open("one")
-    one = await world.forge.comment(world.shop, pull.number, MARK, "one", None)
-    two = await world.forge.comment(world.shop, pull.number, "<!-- other -->", "two", None)
+    one = (await world.forge.comment(world.shop, pull.number, MARK, "one", None)).id
+    two = (await world.forge.comment(world.shop, pull.number, "<!-- other -->", "two", None)).id
     assert one != two
     assert len(world.texts(pull)) == 2
 

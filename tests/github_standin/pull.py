@@ -24,6 +24,17 @@ class Label:
     color: str = "ededed"
 
 
+@dataclass(eq=False, slots=True)
+class Labelling:
+    """A label that was set, or taken away with `there` False."""
+
+    id: int
+    label: Label
+    there: bool
+    by: Account
+    at: datetime
+
+
 class Pull:
     """`source` is the repository of its head: another one for a fork, None if it was deleted."""
 
@@ -50,6 +61,7 @@ class Pull:
         self.title = ""
         self.body: str | None = None
         self.labels: list[Label] = []
+        self.labellings: list[Labelling] = []
         self.open = True
         self.merged_by: Account | None = None
         self.merge_commit: str | None = None
@@ -154,13 +166,13 @@ class Pull:
         with self.github.lock:
             label = self.repository.label(name)
             self.labels.append(label)
-            self.tell("labeled", by or self.author, label=payloads.label(self.repository, label))
+            self._labelled(label, by or self.author, there=True)
 
     def unlabel(self, name: str, *, by: Account | None = None) -> None:
         with self.github.lock:
             label = self.repository.label(name)
             self.labels.remove(label)
-            self.tell("unlabeled", by or self.author, label=payloads.label(self.repository, label))
+            self._labelled(label, by or self.author, there=False)
 
     def comment(self, body: str, *, by: Account | None = None) -> Comment:
         return self.repository.comment(self.number, body, by or self.author)
@@ -207,6 +219,12 @@ class Pull:
         facts: Mapping[str, Any] = {"action": action, "number": self.number, **more}
         payload = {**facts, "pull_request": payloads.pull(self)}
         self.github.webhooks.tell("pull_request", payload, self.repository, by)
+
+    def _labelled(self, label: Label, by: Account, *, there: bool) -> None:
+        action = "labeled" if there else "unlabeled"
+        self.tell(action, by, label=payloads.label(self.repository, label))
+        event = Labelling(self.github.next_id(), label, there, by, self.updated_at)
+        self.labellings.append(event)
 
     def _end(self) -> None:
         assert self.open, self

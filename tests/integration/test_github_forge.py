@@ -170,8 +170,12 @@ async def test_a_renamed_repository_still_gets_its_reports(
     found = await forge.pull(former, pull.number)
     assert found is not None
     await forge.status(former, Status(pull.head, "preview", Verdict.PENDING, "building", None))
-    comment = await forge.comment(former, pull.number, "<!-- x -->", "hello", None)
-    assert await forge.comment(former, pull.number, "<!-- x -->", "again", comment) == comment
+    comment = (await forge.comment(former, pull.number, "<!-- x -->", "hello", None)).id
+    again = await forge.comment(former, pull.number, "<!-- x -->", "again", comment)
+    assert (again.id, again.url) == (
+        comment,
+        f"{shop.web}/pull/{pull.number}#issuecomment-{comment}",
+    )
     assert [each.body for each in pull.comments] == ["<!-- x -->\nagain"]
     assert shop.statuses[-1].state == "pending"
     await forge.aclose()

@@ -130,7 +130,8 @@ def test_code_of_a_fork_is_never_previewed_by_itself(pull: Pull):
     told = wanted(pull, ALL)
     assert why(told) is Why.UNAPPROVED
     assert isinstance(told, Nothing)
-    assert told.reason.hint == f"To approve it, write `/preview approve {HEAD}`."
+    hint = f"To approve it, write `/preview approve {HEAD}`, or set the label `approve-preview`."
+    assert told.reason.hint == hint
     assert why(wanted(pull, ALL, [mark(Verb.DEPLOY), mark(Verb.REDEPLOY)])) is Why.UNAPPROVED
     assert why(wanted(pull, PullPolicy(demand="command"), [mark(Verb.DEPLOY)])) is Why.UNAPPROVED
 

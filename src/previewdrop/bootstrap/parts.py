@@ -100,6 +100,7 @@ async def put_together(
         http = await stack.enter_async_context(httpx2.AsyncHTTPTransport(trust_env=False))
         checkouts = Checkouts(home.mirrors, home.checkouts, settings.source_bytes)
         hosts = Hosts(store, code_hosts_of(settings))
+        stack.push_async_callback(hosts.close)
         shop = Workshop(home, settings, store, drivers, checkouts, http, choice, hosts)
         reconciler = Reconciler(shop, jobs.wake)
         url = f"http://{settings.host}:{settings.port}"

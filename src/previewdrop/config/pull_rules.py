@@ -35,6 +35,9 @@ class PullRules(BaseModel):
     forks: Literal["approve", "never"] = Field(
         "approve", description="Whether commits of forks can be approved."
     )
+    approvals: tuple[str, ...] = Field(
+        ("approve-preview",), description="Labels that approve a commit of a fork."
+    )
     fork_secrets: bool = Field(False, description="Whether approved forks get secret variables.")
 
     @model_validator(mode="after")
@@ -53,6 +56,7 @@ class PullRules(BaseModel):
             never=frozenset(self.never),
             bases=self.bases,
             forks=self.forks,
+            approvals=frozenset(self.approvals),
             fork_secrets=self.fork_secrets,
         )
 

@@ -26,7 +26,8 @@ class PullPolicy:
 
     `demand` tells which pull requests get a preview without being asked: all, those with one of
     `labels`, or none. `bases` are globs of branches; none means every branch. A label of `never`
-    forbids a preview even to a command. `forks` tells whether commits of forks can be approved.
+    forbids a preview even to a command. `forks` tells whether commits of forks can be approved,
+    `approvals` the labels that approve one.
     Labels are compared without regard to case, as GitHub does.
     """
 
@@ -37,6 +38,7 @@ class PullPolicy:
     never: frozenset[str] = frozenset({"no-preview"})
     bases: tuple[str, ...] = ()
     forks: Literal["approve", "never"] = "approve"
+    approvals: frozenset[str] = frozenset({"approve-preview"})
     fork_secrets: bool = False
 
 
@@ -128,7 +130,7 @@ def _of_fork(pull: Pull, policy: PullPolicy, marks: Collection[Mark]) -> Wanted:
     commits = [mark.commit for mark in approvals]
     if pull.head in commits:
         return Show(pull.head, policy.fork_secrets)
-    pending = reasons.unapproved(pull.head)
+    pending = reasons.unapproved(pull.head, policy.approvals)
     return Show(commits[-1], policy.fork_secrets, pending) if commits else Nothing(pending)
 
 

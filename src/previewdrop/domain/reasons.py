@@ -70,13 +70,17 @@ def unlabelled(labels: Collection[str]) -> Reason:
     return Reason(Why.LABEL, message, "Add one, or write `/preview`.")
 
 
-def unapproved(head: str) -> Reason:
-    """The hint names the whole commit: two with the same beginning are quickly made."""
+def unapproved(head: str, labels: Collection[str] = ()) -> Reason:
+    """The hint names the whole commit: two with the same beginning are quickly made.
+
+    `labels` approve the commit too, when they are set after it was asked about.
+    """
+    label = f", or set the label {_named(labels)}" if labels else ""
     return Reason(
         Why.UNAPPROVED,
         f"`{head[:7]}` is code from a fork. It runs only after somebody with write access to this "
         "repository has read and approved it.",
-        f"To approve it, write `/preview approve {head}`.",
+        f"To approve it, write `/preview approve {head}`{label}.",
     )
 
 

@@ -9,8 +9,9 @@ permission), with a sentence for people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Protocol
@@ -84,8 +85,25 @@ class Page:
     mark: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A comment of ours, which people read at `url`; `at` is the host's time of its last change."""
+
+    id: int
+    url: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Somebody set a label, at the host's time `at`."""
+
+    author: str
+    at: datetime
+
+
 class Forge(Protocol):
-    """One code host, as one set of credentials sees it."""
+    """One code host, as one set of credentials sees it. Call `aclose` at the end."""
 
     def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the host itself signed this body. Compares in constant time, parses nothing."""
@@ -107,6 +125,12 @@ class Forge(Protocol):
         """A pull request as it is now; None if there is none."""
         ...
 
+    async def labelled(
+        self, repository: Repository, number: int, labels: Collection[str]
+    ) -> Labelled | None:
+        """Who set one of these labels last, if it is still there. Case does not matter."""
+        ...
+
     async def may_write(self, repository: Repository, login: str) -> bool:
         """Whether somebody may push to the repository."""
         ...
@@ -117,8 +141,8 @@ class Forge(Protocol):
 
     async def comment(
         self, repository: Repository, number: int, mark: str, text: str, known: int | None
-    ) -> int:
-        """The one comment that begins with `mark` says `text` after it; its id.
+    ) -> Written:
+        """The one comment that begins with `mark` says `text` after it.
 
         `mark` is a line that people do not see. `known` is the id that the comment had last. One
         that somebody deleted is made again.
@@ -140,4 +164,8 @@ class Forge(Protocol):
 
         None only for one that is no more and that the host never had.
         """
+        ...
+
+    async def aclose(self) -> None:
+        """Ends its connections; nothing is asked of it any more."""
         ...

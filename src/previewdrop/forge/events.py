@@ -60,7 +60,10 @@ class BranchDeleted:
 
 @dataclass(frozen=True, slots=True)
 class Commented:
-    """Somebody wrote a comment on a pull request. Only new comments are told, no edited ones."""
+    """Somebody wrote a comment on a pull request. Only new comments are told, no edited ones.
+
+    `at` is the host's time at which it was written.
+    """
 
     repository: Repository
     number: int
@@ -68,6 +71,7 @@ class Commented:
     author: str
     bot: bool
     body: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from previewdrop.domain.errors import BadInput, Unavailable
 from previewdrop.domain.secret import Secret
-from previewdrop.forge.base import Environment, Page, Refused, Status, Verdict
+from previewdrop.forge.base import Environment, Labelled, Page, Refused, Status, Verdict, Written
 from previewdrop.forge.events import Delivery, Event, Pull, Repository
 from previewdrop.misbehaviour import Misbehaving, Misbehaviour
 
@@ -41,10 +42,12 @@ class MemoryForge(Misbehaving):
 
     `pulls` are by repository and number, `statuses` by repository, commit and context,
     `deployments` the newest of each id, `reactions` (comment, reaction) in order. `writers` are
-    (repository, login). `author` is the login of our own comments.
+    (repository, login), `labelled_by` who set a label, by repository, number and its name in lower
+    case. `author` is the login of our own comments; `closed` tells whether it was closed.
     """
 
     author = "previewdrop[bot]"
+    closed = False
     limit = 60.0
 
     def __init__(self) -> None:
@@ -52,6 +55,7 @@ class MemoryForge(Misbehaving):
         self.known: dict[int, Repository] = {}
         self.pulls: dict[tuple[int, int], Pull] = {}
         self.writers: set[tuple[int, str]] = set()
+        self.labelled_by: dict[tuple[int, int, str], Labelled] = {}
         self.comments: dict[int, MemoryComment] = {}
         self.statuses: dict[tuple[int, str, str], Status] = {}
         self.deployments: dict[int, tuple[int, Environment]] = {}
@@ -105,6 +109,15 @@ class MemoryForge(Misbehaving):
         await self._enter("pull", repository)
         return self.pulls.get((repository.id, number))
 
+    async def labelled(
+        self, repository: Repository, number: int, labels: Collection[str]
+    ) -> Labelled | None:
+        await self._enter("labelled", repository)
+        wanted, pull = {each.casefold() for each in labels}, self.pulls[repository.id, number]
+        there = {each.casefold() for each in pull.labels} & wanted
+        set_by = [self.labelled_by[repository.id, number, each] for each in there]
+        return max(set_by, key=lambda each: each.at, default=None)
+
     async def may_write(self, repository: Repository, login: str) -> bool:
         await self._enter("may_write", repository)
         return (repository.id, login) in self.writers
@@ -115,7 +128,7 @@ class MemoryForge(Misbehaving):
 
     async def comment(
         self, repository: Repository, number: int, mark: str, text: str, known: int | None
-    ) -> int:
+    ) -> Written:
         fault = await self._enter("comment", repository)
         comment = known if known in self.comments else self._find(repository, number, mark)
         if comment is None:
@@ -123,7 +136,8 @@ class MemoryForge(Misbehaving):
         said = f"{mark}\n{text}"
         self.comments[comment] = MemoryComment(repository.id, number, self.author, said)
         self._leave("comment", fault)
-        return comment
+        url = f"https://memory.test/{repository.name}/{number}#{comment}"
+        return Written(comment, url, datetime.now(UTC))
 
     async def react(self, repository: Repository, comment: int, reaction: str) -> None:
         fault = await self._enter("react", repository)
@@ -157,6 +171,9 @@ class MemoryForge(Misbehaving):
             self._retire([each for each in same if each < current])
         self._leave("environment", fault)
         return current
+
+    async def aclose(self) -> None:
+        self.closed = True
 
     def _deployment(self, same: list[int], commit: str) -> int:
         made = (each for each in same if self.deployments[each][1].commit == commit)

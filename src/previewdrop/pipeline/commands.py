@@ -82,7 +82,7 @@ class Commands:
     async def _do(self, ask: Ask) -> None:
         pull = await self._shop.store.pulls.of(ask.project_id, ask.number)
         if pull is None:
-            if datetime.now(UTC) - ask.at < _KNOWN_WITHIN:
+            if datetime.now(UTC) - ask.heard_at < _KNOWN_WITHIN:
                 raise Unavailable(f"Pull request {ask.number} is not known yet.")
             return
         place = await self._shop.hosts.of(pull.project)

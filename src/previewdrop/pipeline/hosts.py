@@ -39,6 +39,7 @@ class Hosts:
         self._store = store
         self._make = make
         self._made: dict[int, tuple[StoredForge, Forge]] = {}
+        self._opened: list[Forge] = []
         self._listed: Sequence[tuple[StoredForge, Forge]] = ()
         self._listed_at = -_KEPT
         self._listing = asyncio.Lock()
@@ -75,6 +76,11 @@ class Hosts:
         user, password = await place.forge.login(place.repository)
         return Secret(f"{user}:{password.reveal()}")
 
+    async def close(self) -> None:
+        """Ends the connections of all that were ever made: calls may be under way until now."""
+        for forge in self._opened:
+            await forge.aclose()
+
     async def _list(self) -> Sequence[tuple[StoredForge, Forge]]:
         found: list[tuple[StoredForge, Forge]] = []
         for one in await self._store.forges.all():
@@ -88,6 +94,7 @@ class Hosts:
         made = self._made.get(stored.id)
         if made is None or made[0] != stored:
             self._made[stored.id] = made = (stored, self._make(stored))
+            self._opened.append(made[1])
         return made[1]
 
 

@@ -93,7 +93,7 @@ class PullRequests:
         command = None if event.bot else command_in(event.body)
         if command is not None:
             asks = self._shop.store.asks
-            await asks.add(project.id, event.number, event.comment, event.author, command)
+            await asks.add(project.id, event.number, event.comment, event.author, event.at, command)
             self.asked.set()
             if await self._shop.store.pulls.of(project.id, event.number) is None:
                 self.resync.set()

@@ -12,8 +12,8 @@ from typing import Any
 
 from previewdrop.domain.errors import PreviewDropError, Unavailable
 from previewdrop.domain.naming import names_for, slug_for_number
-from previewdrop.domain.reasons import unapproved
-from previewdrop.forge.base import Environment, Status, Verdict
+from previewdrop.domain.reasons import Why
+from previewdrop.forge.base import Environment, Status, Verdict, Written
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.errands import Errands
 from previewdrop.pipeline.hosts import Place
@@ -68,11 +68,12 @@ class Reporter:
         if wait > 0:
             return wait
         await self._seen_from_outside(facts)
+        page = _page(pull)
         await self._tell(pull, place, facts)
         self._last[project_id, number] = time.monotonic(), _gist(facts)
         if _over(pull, facts):
             self._last.pop((project_id, number), None)
-        return None
+        return None if _page(pull) == page else 0.0
 
     def _wait(self, pull: PullRow, facts: Facts) -> float:
         """Seconds until it is time to tell: none for what people wait for, more for progress."""
@@ -82,8 +83,10 @@ class Reporter:
     async def _tell(self, pull: PullRow, place: Place, facts: Facts) -> None:
         """What the host refuses or loses does not keep the rest from being told."""
         failed: Unavailable | None = None
-        # The comment last: whoever reads it finds everything else in place.
-        for part in (self._tell_status, self._tell_environment, self._tell_comment):
+        # The comment last: whoever reads of a URL there finds everything else in place. But while
+        # there is no URL the others lead to the comment, so that it is made first.
+        parts = [self._tell_status, self._tell_environment, self._tell_comment]
+        for part in parts if facts.live or _page(pull) else reversed(parts):
             try:
                 await part(pull, place, facts)
             except Unavailable as error:
@@ -98,6 +101,7 @@ class Reporter:
             await self._keep(pull, {"over": _over(pull, facts)})
 
     async def _tell_status(self, pull: PullRow, place: Place, facts: Facts) -> None:
+        facts = replace(facts, details_url=facts.details_url or _page(pull))
         told = commit_status(facts)
         if told is None and facts.desired is None and pull.row.told.get("pending") == facts.head:
             # Nothing waits for ever for a preview that there will not be.
@@ -111,7 +115,7 @@ class Reporter:
         await self._keep(pull, {"status": digest(told), "pending": pending})
 
     async def _tell_environment(self, pull: PullRow, place: Place, facts: Facts) -> None:
-        told = environment_status(facts)
+        told = environment_status(replace(facts, details_url=facts.details_url or _page(pull)))
         known = pull.row.environment
         if told is None or not _is_news(pull, "environment", told):
             return
@@ -138,8 +142,8 @@ class Reporter:
             return
         number, hidden = pull.pull.number, mark(facts.name)
         made = await place.forge.comment(place.repository, number, hidden, text, known)
-        told = {"comment": digest(text), "head": _asked_about(pull)}
-        await self._keep(pull, told, comment=made)
+        told = {"comment": digest(text), "page": made.url, **_asked(pull, made)}
+        await self._keep(pull, told, comment=made.id)
 
     async def _keep(self, pull: PullRow, told: dict[str, Any], **values: int | None) -> None:
         pull.row.told = {**pull.row.told, **told}
@@ -172,10 +176,18 @@ def _over(pull: PullRow, facts: Facts) -> bool:
     return not pull.pull.open and facts.desired is None and facts.live is None and removed
 
 
-def _asked_about(pull: PullRow) -> str | None:
-    """The commit that the comment asks somebody to approve, if it does."""
-    head = pull.pull.head
-    return head if pull.reason == unapproved(head) else None
+def _page(pull: PullRow) -> str | None:
+    """Where people read our comment, once it is there."""
+    return pull.row.told.get("page")
+
+
+def _asked(pull: PullRow, made: Written) -> dict[str, str | None]:
+    """The commit that the comment asks somebody to approve, if it does, and since when."""
+    head, reason, told = pull.pull.head, pull.reason, pull.row.told
+    if reason is None or reason.why is not Why.UNAPPROVED or head not in (reason.hint or ""):
+        return {"head": None, "asked": None}
+    since = told.get("asked") if told.get("head") == head else None
+    return {"head": head, "asked": since or made.at.isoformat()}
 
 
 def _gist(facts: Facts) -> object:

@@ -14,6 +14,7 @@ from previewdrop.domain.errors import BadInput, Unavailable
 from previewdrop.domain.pull import Pull
 from previewdrop.domain.pulls import Keep, Nothing, Show, Wanted, wanted
 from previewdrop.domain.reasons import Reason, Why, unwatched
+from previewdrop.pipeline.approvals import Approvals
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.errands import Errands
 from previewdrop.pipeline.hosts import Place
@@ -54,6 +55,7 @@ class Settle:
         self._concerned = concerned
         self._report = report
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._approvals = Approvals(shop)
         self._doubts: dict[tuple[int, int], int] = {}
         self._errands = Errands[int]("pull request", self._settle, quiet=QUIET)
         self.soon = self._errands.soon
@@ -70,16 +72,21 @@ class Settle:
         if (project_id, number) in self._doubts:
             row = await self._shop.store.pulls.of(project_id, number)
             again = await self._ask(row) if row else None
-        while (unread := await self._decide(project_id, number)) is not None:
-            await self._read(unread)
+        while (unknown := await self._decide(project_id, number)) is not None:
+            if self._approvals.doubtful(unknown):
+                await self._approvals.ask(unknown)
+            else:
+                await self._read(unknown)
         return again
 
     async def _decide(self, project_id: int, number: int) -> PullRow | None:
-        """Writes down what is wanted; the row if its head has to be read before that."""
+        """Writes down what is wanted; the row if more must be known of it before that."""
         async with self._room:
             row = await self._shop.store.pulls.of(project_id, number)
             if row is None:
                 return None
+            if self._approvals.doubtful(row):
+                return row
             preview = await self._shop.store.previews.of_pull(project_id, number)
             decision = decided(row, preview)
             if _unread(row, decision):

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from previewdrop.domain.commands import Command, Verb
 from previewdrop.store.database import StateDatabase
-from previewdrop.store.tables import Ask, PullRequest
+from previewdrop.store.tables import Ask, Json, PullRequest
+
+
+def asked_about(told: Json, at: datetime) -> str | None:
+    """The commit that our comment asked somebody to approve at a time of the host's, if any.
+
+    Hosts tell times in whole seconds: what was done in the second of the question did not read it.
+    """
+    head, since = told.get("head"), told.get("asked")
+    return head if head and since and datetime.fromisoformat(since) < at else None
 
 
 class Asks:
@@ -19,20 +29,26 @@ class Asks:
         self._database = database
 
     async def add(
-        self, project_id: int, number: int, comment: int, author: str, command: Command
+        self,
+        project_id: int,
+        number: int,
+        comment: int,
+        author: str,
+        at: datetime,
+        command: Command,
     ) -> None:
-        """Keeps a command; the same comment again is the same command.
+        """Keeps a command that was written `at` a time; the same comment again is the same one.
 
-        An approval is kept with the commit that it is of, as far as that is known now: later our
-        comment may ask about another one.
+        An approval is kept with the commit that our comment asked about then, as far as that is
+        known now: later it may ask about another one.
         """
-        query = select(PullRequest.told["head"].as_string()).where(
+        query = select(PullRequest.told).where(
             PullRequest.project_id == project_id, PullRequest.number == number
         )
         async with self._database.transaction() as session:
             commit = command.commit
             if command.verb is Verb.APPROVE:
-                shown = await session.scalar(query)
+                shown = asked_about(await session.scalar(query) or {}, at)
                 meant = shown is not None and command.approves(shown, shown)
                 commit = shown if meant else commit
             row = insert(Ask).values(
@@ -40,6 +56,7 @@ class Asks:
                 number=number,
                 comment=comment,
                 author=author,
+                at=at,
                 verb=command.verb.value,
                 commit=commit,
                 unknown=command.unknown,

@@ -167,7 +167,10 @@ class Delivered(Base):
 
 
 class Ask(Base):
-    """A command in a comment, to be done if its author may."""
+    """A command in a comment, to be done if its author may.
+
+    `at` is the host's time at which it was written, `heard_at` ours at which we were told.
+    """
 
     __tablename__ = "asks"
     __table_args__ = (Index("asks_once", "project_id", "comment", unique=True),)
@@ -181,6 +184,7 @@ class Ask(Base):
     commit: Mapped[str | None]
     unknown: Mapped[str | None]
     at: Mapped[datetime] = mapped_column(server_default=func.now())
+    heard_at: Mapped[datetime] = mapped_column(server_default=func.now())
     done: Mapped[bool] = mapped_column(server_default="false")
 
 

@@ -37,6 +37,15 @@ def files(call: Call) -> Answer:
     return call.page(list(changes), lambda each: changed_file(pull.repository, pull.head, each))
 
 
+@operation("issues/list-events", "issues", "pull_requests")
+def events(call: Call) -> Answer:
+    """Of all that happens to a pull request only its labels."""
+    pull = call.repository.pulls.get(call.id("issue_number"))
+    if pull is None:
+        raise not_found()
+    return call.page(pull.labellings, lambda each: payloads.labelling(pull.repository, each))
+
+
 def _pull(call: Call) -> Pull:
     pull = call.repository.pulls.get(call.id("pull_number"))
     if pull is None:

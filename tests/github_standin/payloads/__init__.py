@@ -12,7 +12,7 @@ from github_standin.payloads.commits import (
 )
 from github_standin.payloads.deployments import deployment, deployment_status
 from github_standin.payloads.hooks import hook
-from github_standin.payloads.pulls import label, pull, simple_pull
+from github_standin.payloads.pulls import label, labelling, pull, simple_pull
 from github_standin.payloads.repositories import full_repository, repository, told_repository
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "installation",
     "issue",
     "label",
+    "labelling",
     "named",
     "organization",
     "pull",

@@ -11,7 +11,7 @@ from github_standin.payloads.repositories import told_repository
 
 if TYPE_CHECKING:
     from github_standin.accounts import Account
-    from github_standin.pull import Label, Pull
+    from github_standin.pull import Label, Labelling, Pull
     from github_standin.repository import Repository
 
 
@@ -101,6 +101,21 @@ def label(repository: Repository, label: Label) -> Json:
         "color": label.color,
         "default": False,
         "description": "",
+    }
+
+
+def labelling(repository: Repository, event: Labelling) -> Json:
+    return {
+        "id": event.id,
+        "node_id": node_id("LabeledEvent", event.id),
+        "url": f"{repository.api}/issues/events/{event.id}",
+        "actor": account(event.by),
+        "event": "labeled" if event.there else "unlabeled",
+        "commit_id": None,
+        "commit_url": None,
+        "created_at": iso(event.at),
+        "performed_via_github_app": None,
+        "label": {"name": event.label.name, "color": event.label.color},
     }
 
 

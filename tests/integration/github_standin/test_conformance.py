@@ -57,8 +57,12 @@ async def _tour(github: GitHub, inbox: Inbox) -> None:
         narrow = {"repository_ids": [shop.id], "permissions": {"contents": "read"}}
         await _fine(client.post(tokens, json=narrow))
         await _fine(client.delete(f"/app/installations/{spare.id}"))
+    pull.label("bug")
+    pull.unlabel("bug")
     async with asking(github, installation) as client:
         await _fine(client.get("/installation/repositories"))
+        events = await _fine(client.get(f"{AT}/issues/42/events"))
+        assert [each["event"] for each in events] == ["labeled", "unlabeled"]
         for path in (
             "",
             "/pulls",

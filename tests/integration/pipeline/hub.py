@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from previewdrop.domain.pull import Pull
 from previewdrop.domain.secret import Secret
+from previewdrop.forge.base import Labelled
 from previewdrop.forge.events import Commented, Event, PullChanged, Repository
 from previewdrop.forge.memory import MemoryForge
 from previewdrop.pipeline.code_hosts import CodeHosts
@@ -139,11 +140,27 @@ class Hub:
             headers, body = self.forge.deliver(event)
             assert await self.code_hosts.hear("memory", headers, body)
 
-    async def say(self, text: str, author: str = "ali", number: int = NUMBER) -> int:
-        """A comment that we are told of; its id."""
+    async def say(
+        self,
+        text: str,
+        author: str = "ali",
+        number: int = NUMBER,
+        at: datetime | None = None,
+    ) -> int:
+        """A comment that we are told of, written now or `at` another time; its id."""
         comment = self.forge.written(self.repository, number, author, text)
-        await self.hear(Commented(self.repository, number, comment, author, False, text))
+        at = at or datetime.now(UTC)
+        await self.hear(Commented(self.repository, number, comment, author, False, text, at))
         return comment
+
+    def label(
+        self, name: str, author: str = "ali", number: int = NUMBER, at: datetime | None = None
+    ) -> PullChanged:
+        """A label that somebody sets, now or `at` another time."""
+        key = (REPOSITORY, number, name.lower())
+        self.forge.labelled_by[key] = Labelled(author, at or datetime.now(UTC))
+        labels = self.forge.pulls[REPOSITORY, number].labels | {name}
+        return self.changed(number=number, labels=labels)
 
     async def told(self, number: int = NUMBER) -> PullRow:
         row = await self.store.pulls.of((await self.project()).id, number)

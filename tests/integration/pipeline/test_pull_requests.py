@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -20,6 +21,7 @@ from previewdrop.forge.events import (
 )
 from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.reporter import digest
+from previewdrop.report.status import EnvironmentStatus, Standing
 from previewdrop.store.database import StateDatabase
 from repositories import git
 
@@ -46,6 +48,25 @@ async def test_an_opened_pull_request_is_previewed_and_told(hub: Hub) -> None:
     assert (status.verdict, status.url) == (Verdict.SUCCESS, url)
     [(_, environment)] = hub.forge.deployments.values()
     assert (environment.verdict, environment.url) == (Verdict.SUCCESS, url)
+
+
+async def test_what_is_not_live_leads_to_the_comment(hub: Hub) -> None:
+    hub.plant.runtime.misbehave(Misbehaviour.EXITS, call="ensure")
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.says("❌ Preview failed")
+    [comment] = hub.forge.comments
+    page = f"https://memory.test/acme/shop/{NUMBER}#{comment}"
+
+    async def failed() -> bool:
+        key = (REPOSITORY, opened.pull.head, "previewdrop/shop")
+        status = hub.forge.statuses.get(key)
+        return status is not None and (status.verdict, status.url) == (Verdict.FAILURE, page)
+
+    await until(failed, lambda: hub.forge.statuses)
+    [(_, environment)] = hub.forge.deployments.values()
+    assert (environment.url, environment.log_url) == (None, page)
+    assert "Full log" not in hub.comment()
 
 
 async def test_the_whole_life_of_a_pull_request(hub: Hub) -> None:
@@ -175,6 +196,77 @@ async def test_an_approval_is_of_the_commit_that_was_shown_when_it_was_written(h
     await hub.reason("unapproved")
     await hub.reacted(await hub.say("/preview approve " + evil.pull.head[:8]), "confused")
     assert await hub.preview() is None
+
+
+async def test_an_approval_that_arrives_late_is_of_no_later_commit(hub: Hub) -> None:
+    first = hub.changed(fork=True, author="eve")
+    await hub.hear(first)
+    await hub.asks_about(first.pull.head)
+    written = datetime.now(UTC)
+    evil = hub.changed(hub.commit())
+    await hub.hear(evil)
+    await hub.asks_about(evil.pull.head)
+    late = await hub.say("/preview approve", at=written)
+    await hub.reacted(late, "confused")
+    assert evil.pull.head in hub.answer(late)
+    assert await hub.preview() is None
+    await hub.reacted(await hub.say("/preview approve"), "+1")
+    await hub.live(evil.pull.head)
+
+
+async def test_commands_count_in_the_order_in_which_they_were_written(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    now = datetime.now(UTC)
+    await hub.reacted(await hub.say("/preview", at=now), "+1")
+    await hub.reacted(await hub.say("/preview stop", at=now - timedelta(seconds=9)), "+1")
+    assert (await hub.live(opened.pull.head)).preview.present
+
+
+async def test_a_label_approves_what_was_asked_about_when_it_was_set(hub: Hub) -> None:
+    first = hub.changed(fork=True, author="eve")
+    await hub.hear(first)
+    await hub.asks_about(first.pull.head)
+    await hub.says("or set the label `approve-preview`")
+    before = datetime.now(UTC)
+    await hub.hear(hub.label("Approve-Preview", author="eve"))
+    await until(lambda: answered(hub, "may_write"))
+    assert await hub.preview() is None
+    await hub.hear(hub.label("approve-preview"))
+    row = await hub.live(first.pull.head)
+    assert not row.preview.secrets
+    # It stays on, and is no approval of what is pushed after it.
+    second = hub.changed(hub.commit())
+    await hub.hear(second)
+    await hub.says("🔒 Approval needed", second.pull.head)
+    await hub.resync()
+    await hub.hear(hub.label("approve-preview", at=before))
+    await hub.resync()
+    assert (await hub.live(first.pull.head)).preview.commit == first.pull.head
+    # A webhook that is lost loses nothing.
+    hub.label("approve-preview")
+    await hub.resync()
+    await hub.live(second.pull.head)
+
+
+async def test_a_label_that_is_on_is_asked_about_once(hub: Hub) -> None:
+    hub.pull(fork=True, author="eve")
+    opened = hub.label("approve-preview", at=BEGINNING)
+    await hub.hear(opened)
+    await hub.asks_about(opened.pull.head)
+    for _ in range(3):
+        await hub.resync()
+    await hub.hear(hub.changed(title="Other words"))
+    await until(lambda: answered(hub, "labelled"))
+    for _ in range(3):
+        await hub.resync()
+    assert hub.forge.calls.count("labelled") <= 2
+    assert await hub.preview() is None
+
+
+async def answered(hub: Hub, call: str) -> bool:
+    return call in hub.forge.calls
 
 
 async def test_stop_and_start_by_command(hub: Hub) -> None:
@@ -404,8 +496,14 @@ async def test_what_was_told_is_not_told_again_after_a_restart(
         text = await hub.says("🚀")
 
         async def kept() -> bool:
-            said = digest(text.removeprefix(f"{MARK}\n"))
-            return (await hub.told()).row.told.get("comment") == said
+            told = (await hub.told()).row.told
+            [(_, listed)] = hub.forge.deployments.values()
+            environment = EnvironmentStatus(
+                *(listed.name, listed.ref, listed.commit, Standing(str(listed.verdict))),
+                *(listed.description, listed.url, told.get("page")),
+            )
+            said = digest(text.removeprefix(f"{MARK}\n")), digest(environment)
+            return (told.get("comment"), told.get("environment")) == said
 
         await until(kept)
     async with hub.running():

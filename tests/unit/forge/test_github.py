@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -11,7 +12,16 @@ import pytest
 
 from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.secret import Secret
-from previewdrop.forge.base import Environment, Forge, Page, Refused, Status, Verdict
+from previewdrop.forge.base import (
+    Environment,
+    Forge,
+    Labelled,
+    Page,
+    Refused,
+    Status,
+    Verdict,
+    Written,
+)
 from previewdrop.forge.events import Repository
 from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.personal import PersonalAccess
@@ -194,7 +204,14 @@ async def test_a_personal_token_that_expired_is_refused_at_once():
 
 
 def comment(id: int, body: str | None, login: str | None = "octocat") -> dict[str, Any]:
-    return {"id": id, "body": body, "user": login and {"login": login}}
+    at, url = "2026-01-01T10:00:00Z", f"https://github.test/acme/shop/pull/42#issuecomment-{id}"
+    user = login and {"login": login}
+    return {"id": id, "body": body, "user": user, "html_url": url, "updated_at": at}
+
+
+def written(id: int) -> Written:
+    url = f"https://github.test/acme/shop/pull/42#issuecomment-{id}"
+    return Written(id, url, datetime(2026, 1, 1, 10, tzinfo=UTC))
 
 
 ME = answer({"login": "Octocat"})
@@ -202,7 +219,7 @@ ME = answer({"login": "Octocat"})
 
 async def test_the_first_comment():
     github = Scripted(ME, answer([]), answer(comment(5, "x"), 201))
-    assert await forge(github).comment(SHOP, 42, MARK, "Preview deployed", None) == 5
+    assert await forge(github).comment(SHOP, 42, MARK, "Preview deployed", None) == written(5)
     assert github.places == [
         "GET /user",
         "GET /repos/acme/shop/issues/42/comments?per_page=100&page=1",
@@ -213,7 +230,7 @@ async def test_the_first_comment():
 
 async def test_a_known_comment_is_changed():
     github = Scripted(answer(comment(5, "x")))
-    assert await forge(github).comment(SHOP, 42, MARK, "again", 5) == 5
+    assert await forge(github).comment(SHOP, 42, MARK, "again", 5) == written(5)
     assert github.places == ["PATCH /repos/acme/shop/issues/comments/5"]
     assert github.asked[0].body == {"body": f"{MARK}\nagain"}
 
@@ -221,7 +238,7 @@ async def test_a_known_comment_is_changed():
 @pytest.mark.parametrize("status", [404, 410, 403])
 async def test_a_deleted_comment_is_written_again(status: int):
     github = Scripted(no(status), ME, answer([]), answer(comment(6, "x"), 201))
-    assert await forge(github).comment(SHOP, 42, MARK, "again", 5) == 6
+    assert await forge(github).comment(SHOP, 42, MARK, "again", 5) == written(6)
 
 
 async def test_a_comment_whose_id_was_lost_is_found_by_its_mark():
@@ -237,7 +254,7 @@ async def test_a_comment_whose_id_was_lost_is_found_by_its_mark():
         answer([comment(5, f"{MARK}\nours", "octocat"), comment(6, f"{MARK}\nlater")]),
         answer(comment(5, "x")),
     )
-    assert await forge(github).comment(SHOP, 42, MARK, "again", None) == 5
+    assert await forge(github).comment(SHOP, 42, MARK, "again", None) == written(5)
     assert github.places[-1] == "PATCH /repos/acme/shop/issues/comments/5"
 
 
@@ -250,24 +267,46 @@ async def test_a_comment_that_cannot_be_written_is_an_error():
         await forge(Scripted(ME, answer({}))).comment(SHOP, 42, MARK, "x", None)
 
 
+def event(name: str, label: str | None, login: str | None, minute: int) -> dict[str, Any]:
+    told: dict[str, Any] = {"event": name, "actor": login and {"login": login}}
+    told["created_at"] = f"2026-01-01T10:{minute:02}:00Z"
+    return {**told, **({"label": {"name": label}} if label else {})}
+
+
+async def test_who_set_a_label():
+    events = [
+        event("labeled", "Approve-Preview", "alice", 1),
+        event("unlabeled", "approve-preview", "alice", 2),
+        event("labeled", "approve-preview", "bob", 3),
+        event("labeled", "bug", "carol", 4),
+        event("closed", None, "carol", 5),
+    ]
+    more = [event("labeled", "also", None, 6), event("unlabeled", "also", None, 7)]
+    github = Scripted(answer(events, headers=NEXT), answer(more))
+    told = await forge(github).labelled(SHOP, 42, ["approve-preview", "also"])
+    assert told == Labelled("bob", datetime(2026, 1, 1, 10, 3, tzinfo=UTC))
+    assert github.places[0] == "GET /repos/acme/shop/issues/42/events?per_page=100&page=1"
+    assert await forge(Scripted(answer([]))).labelled(SHOP, 42, ["also"]) is None
+
+
 async def test_two_at_the_same_time_write_one_comment():
-    written: list[str] = []
+    bodies: list[str] = []
 
     def answers(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/user":
             return answer({"login": "octocat"})
         if request.method == "GET":
-            return answer([comment(1, body) for body in written])
+            return answer([comment(1, body) for body in bodies])
         if request.method == "POST":
-            written.append(json.loads(request.content)["body"])
+            bodies.append(json.loads(request.content)["body"])
         return answer(comment(1, "x"))
 
     github = GitHub.by_token(
         HOST, Secret("ghp_1"), WEBHOOK, transport=httpx2.MockTransport(answers)
     )
     both = (github.comment(SHOP, 42, MARK, text, None) for text in ("a", "b"))
-    assert await asyncio.gather(*both) == [1, 1]
-    assert len(written) == 1
+    assert await asyncio.gather(*both) == [written(1)] * 2
+    assert len(bodies) == 1
     await github.aclose()
 
 

@@ -104,6 +104,12 @@ def pull(repository: Repository, number: int) -> Call:
     return Call("GET", f"{_at(repository)}/pulls/{number}", f"show {repository.name}#{number}")
 
 
+def issue_events(repository: Repository, number: int, page: int) -> Call:
+    """Oldest first. https://docs.github.com/en/rest/issues/events#list-issue-events-for-a-repository"""
+    path = f"{_at(repository)}/issues/{number}/events"
+    return Call("GET", path, f"tell who labelled {repository.name}#{number}", _paged(page))
+
+
 def permission(repository: Repository, login: str) -> Call:
     """https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user"""
     path = f"{_at(repository)}/collaborators/{quote(login, safe='')}/permission"

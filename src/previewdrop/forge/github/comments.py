@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from previewdrop.forge.base import Refused
+from previewdrop.forge.base import Refused, Written
 from previewdrop.forge.events import Repository
 from previewdrop.forge.github import calls, results
 from previewdrop.forge.github.access import Access
@@ -21,32 +21,35 @@ async def upsert(
     mark: str,
     text: str,
     known: int | None,
-) -> int:
-    """The comment that begins with `mark` and says `text`; its id.
+) -> Written:
+    """The comment that begins with `mark` and says `text`.
 
     It is found by its id, else by the mark among the comments of our own login: somebody else may
     quote the mark. Only then a new one is written, so an answer that got lost makes no second one.
     """
     body = f"{mark}\n{text}"
-    if known is not None and await _changed(send, calls.change_comment(repository, known, body)):
-        return known
+    if known is not None:
+        changed = await _changed(send, calls.change_comment(repository, known, body))
+        if changed is not None:
+            return changed
     there = await _find(send, access, repository, number, mark)
     if there is not None:
-        await send(calls.change_comment(repository, there, body))
-        return there
-    answer = await send(calls.write_comment(repository, number, body))
-    return read(results.CommentPayload, answer.value).id
+        return await _written(send, calls.change_comment(repository, there, body))
+    return await _written(send, calls.write_comment(repository, number, body))
 
 
-async def _changed(send: Send, call: Call) -> bool:
+async def _changed(send: Send, call: Call) -> Written | None:
     try:
-        await send(call)
+        return await _written(send, call)
     except Refused as refused:
         # Forbidden: it is of an App that was connected before this one.
         if refused.missing or refused.answer == HTTPStatus.FORBIDDEN:
-            return False
+            return None
         raise
-    return True
+
+
+async def _written(send: Send, call: Call) -> Written:
+    return read(results.CommentPayload, (await send(call)).value).written
 
 
 async def _find(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from weakref import WeakValueDictionary
 
@@ -11,7 +11,7 @@ import httpx2
 
 from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.secret import Secret
-from previewdrop.forge.base import Environment, Page, Refused, Status
+from previewdrop.forge.base import Environment, Labelled, Page, Refused, Status, Written
 from previewdrop.forge.events import Delivery, Pull, Repository
 from previewdrop.forge.github import calls, comments, environments, parse, results, signature
 from previewdrop.forge.github.access import Access
@@ -20,6 +20,7 @@ from previewdrop.forge.github.app import App, AppAccess
 from previewdrop.forge.github.calls import Call
 from previewdrop.forge.github.client import Client
 from previewdrop.forge.github.host import Host
+from previewdrop.forge.github.labels import labelled as find_labelled
 from previewdrop.forge.github.manifest import EVENTS
 from previewdrop.forge.github.paging import Send, pages
 from previewdrop.forge.github.payloads import PullPayload
@@ -98,6 +99,11 @@ class GitHub:
             return None
         return read(PullPayload, answer.value).pull()
 
+    async def labelled(
+        self, repository: Repository, number: int, labels: Collection[str]
+    ) -> Labelled | None:
+        return await find_labelled(self._sender(repository), repository, number, labels)
+
     async def may_write(self, repository: Repository, login: str) -> bool:
         try:
             answer = await self._send(repository, calls.permission(repository, login))
@@ -112,7 +118,7 @@ class GitHub:
 
     async def comment(
         self, repository: Repository, number: int, mark: str, text: str, known: int | None
-    ) -> int:
+    ) -> Written:
         key = (repository.id, number, mark)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:

@@ -114,6 +114,7 @@ def _issue_comment(payload: dict[str, Any], web: str) -> _Events:
             author=author.login,
             bot=author.bot,
             body=hook.comment.body or "",
+            at=hook.comment.created_at,
         ),
     )
 

@@ -6,11 +6,13 @@ from typing import Annotated, cast
 
 from pydantic import AwareDatetime, Field, StrictBool
 
+from previewdrop.forge.base import Written
 from previewdrop.forge.github.payloads import (
     GHOST,
     NOBODY,
     Commit,
     Id,
+    Label,
     Name,
     Payload,
     RepositoryPayload,
@@ -105,7 +107,22 @@ class CommentPayload(Payload):
     id: Id
     body: Text | None = None
     user: User | None
+    html_url: Text
+    updated_at: AwareDatetime
 
     @property
     def author(self) -> str:
         return (self.user or NOBODY).login
+
+    @property
+    def written(self) -> Written:
+        return Written(self.id, self.html_url, self.updated_at)
+
+
+class IssueEvent(Payload):
+    """Something that happened to a pull request; `label` only where it is about one."""
+
+    event: Text
+    actor: User | None
+    created_at: AwareDatetime
+    label: Label | None = None

@@ -67,6 +67,7 @@ class CommentPayload(Payload):
     id: Id
     body: Text | None = ""
     user: User | None
+    created_at: AwareDatetime
 
     @property
     def author(self) -> User:
