@@ -16,8 +16,8 @@ from previewdrop.domain.secret import Secret
 from previewdrop.forge.github.app import App
 from previewdrop.forge.github.host import CLOUD, host
 from previewdrop.forge.github.manifest import PERMISSIONS, Registration
-from previewdrop.web.connecting import Attempt, Attempts
-from previewdrop.web.pages import steps
+from previewdrop.web.github import steps
+from previewdrop.web.github.attempts import Attempt, Attempts
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
 BASE = "http://127.0.0.1:7780"

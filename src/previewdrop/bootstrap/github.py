@@ -12,7 +12,7 @@ from previewdrop.forge.github.app import App
 from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.host import host
 from previewdrop.store.forges import Forges, StoredForge
-from previewdrop.web.github import keep_token
+from previewdrop.web.github.connections import keep_token
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,6 @@ from fastapi import FastAPI
 
 from previewdrop import __version__
 from previewdrop.web.api import (
-    github,
-    github_projects,
     previews,
     projects,
     server,
@@ -15,10 +13,12 @@ from previewdrop.web.api import (
     variables,
     webhooks,
 )
-from previewdrop.web.connecting import Attempts
 from previewdrop.web.events import Changes
 from previewdrop.web.gate import Gate
-from previewdrop.web.pages import github as github_pages
+from previewdrop.web.github import pages
+from previewdrop.web.github import projects as github_projects
+from previewdrop.web.github import routes as github
+from previewdrop.web.github.attempts import Attempts
 from previewdrop.web.ports import Control
 from previewdrop.web.problems import add_problem_handlers
 
@@ -38,6 +38,6 @@ def create_app(control: Control, changes: Changes) -> FastAPI:
     add_problem_handlers(app)
     for routes in (server, projects, variables, previews, streams, webhooks):
         app.include_router(routes.router)
-    for routes in (github, github_projects, github_pages):
+    for routes in (github, github_projects, pages):
         app.include_router(routes.router)
     return app

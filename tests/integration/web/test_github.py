@@ -29,8 +29,8 @@ from previewdrop.store.database import StateDatabase
 from previewdrop.store.forges import StoredForge
 from previewdrop.store.store import Store
 from previewdrop.web.app import create_app
-from previewdrop.web.connecting import LIFETIME, Attempts
 from previewdrop.web.events import Changes
+from previewdrop.web.github.attempts import LIFETIME, Attempts
 from previewdrop.web.ports import Control
 
 __all__ = ["enterprise"]

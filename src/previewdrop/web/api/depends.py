@@ -12,7 +12,6 @@ from previewdrop.domain.errors import NotFound
 from previewdrop.store.previews import PreviewRow
 from previewdrop.web.api.schema import PreviewView
 from previewdrop.web.api.views import preview_view
-from previewdrop.web.connecting import Attempts
 from previewdrop.web.events import Changes
 from previewdrop.web.ports import Control
 
@@ -25,13 +24,8 @@ def _changes(request: Request) -> Changes:
     return request.app.state.changes
 
 
-def _attempts(request: Request) -> Attempts:
-    return request.app.state.attempts
-
-
 ControlDep = Annotated[Control, Depends(_control)]
 ChangesDep = Annotated[Changes, Depends(_changes)]
-AttemptsDep = Annotated[Attempts, Depends(_attempts)]
 
 
 async def _named(project: str, preview: str, control: ControlDep) -> PreviewRow:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from previewdrop.domain.errors import PreviewDropError
 from previewdrop.forge.github.manifest import PERMISSIONS
-from previewdrop.web.connecting import Attempt
+from previewdrop.web.github.attempts import Attempt
 from previewdrop.web.pages.page import page
 
 _WAY = ("Register the App", "Choose repositories", "Add projects")

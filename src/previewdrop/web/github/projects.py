@@ -10,18 +10,18 @@ from previewdrop.domain.errors import Conflict, PreviewDropError
 from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.host import host
 from previewdrop.store.tables import Project
-from previewdrop.web import github
 from previewdrop.web.api.depends import ControlDep
-from previewdrop.web.api.github_schema import (
+from previewdrop.web.api.projects import added
+from previewdrop.web.api.schema import ProjectRequest
+from previewdrop.web.api.views import project_view
+from previewdrop.web.github import connections, repositories
+from previewdrop.web.github.repositories import Reached
+from previewdrop.web.github.schema import (
     GitHubProject,
     GitHubProjectRequest,
     GitHubRepositories,
     GitHubRepository,
 )
-from previewdrop.web.api.projects import added
-from previewdrop.web.api.schema import ProjectRequest
-from previewdrop.web.api.views import project_view
-from previewdrop.web.github import Reached, public_address
 from previewdrop.web.ports import Control
 
 router = APIRouter(prefix="/api/v1/github", tags=["github"])
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/v1/github", tags=["github"])
 @router.get("/repositories")
 async def list_repositories(control: ControlDep) -> GitHubRepositories:
     """All that the connections see. `warnings` has those that did not answer."""
-    there, silent = await github.reached(control.hosts)
+    there, silent = await repositories.reached(control.hosts)
     projects = [project for project, _ in await control.store.projects.all()]
     shown = [
         GitHubRepository(
@@ -52,7 +52,7 @@ async def add_project(body: GitHubProjectRequest, control: ControlDep) -> GitHub
     A project that has the repository's address already becomes it; a second project of the same
     repository, such as another folder of a monorepo, needs a `name` of its own.
     """
-    found = await github.find(control.hosts, body.repository)
+    found = await repositories.find(control.hosts, body.repository)
     there = [one for one, _ in await control.store.projects.all() if _is(one, found)]
     project = _adoptable(there, body.name)
     if project is None:
@@ -82,11 +82,11 @@ async def _webhooks(found: Reached, control: Control) -> tuple[bool, list[str]]:
 
     The project is added in any case: without webhooks it is compared every five minutes.
     """
-    given = found.stored.credentials.get(github.ADDRESS)
+    given = found.stored.credentials.get(connections.ADDRESS)
     if found.stored.app is not None or not isinstance(found.forge, GitHub):
         return (True, []) if given else (False, ["The App was made without webhooks."])
     try:
-        public = public_address(
+        public = connections.public_address(
             given.reveal() if given else control.settings.public_url, host(found.stored.url)
         )
         if public is None:
@@ -111,4 +111,4 @@ def _adoptable(there: list[Project], name: str | None) -> Project | None:
 def _is(project: Project, one: Reached) -> bool:
     if project.forge_id == one.stored.id and project.repository == one.repository.id:
         return True
-    return github.same_place(project.source, one.repository.url)
+    return repositories.same_place(project.source, one.repository.url)

@@ -1,41 +1,29 @@
-"""What connecting GitHub does: credentials are made and kept, and repositories found with them."""
+"""Connections to GitHub: how credentials are made and kept, and what is told of them."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from previewdrop.config.settings import web_address
-from previewdrop.domain.errors import BadInput, NotFound, PreviewDropError
+from previewdrop.domain.errors import BadInput
 from previewdrop.domain.secret import Secret
-from previewdrop.forge.base import Forge, Refused
-from previewdrop.forge.events import Repository
+from previewdrop.forge.base import Refused
 from previewdrop.forge.github.client import Client
 from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.host import Host, local
 from previewdrop.forge.github.manifest import registered
 from previewdrop.store.forges import Forges, StoredForge
 from previewdrop.store.store import Store
-from previewdrop.web.connecting import Attempt
-from previewdrop.web.ports import Hosts
+from previewdrop.web.github.attempts import Attempt
 
 KIND = "github"
 PAGE = "page"
 """Among an App's credentials: its page at GitHub, whose address differs from host to host."""
 ADDRESS = "address"
 """Among the credentials: where webhooks go. A token may have none of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """A repository, and the connection that sees it."""
-
-    stored: StoredForge
-    forge: Forge
-    repository: Repository
 
 
 async def register(store: Store, attempt: Attempt, code: str) -> None:
@@ -103,46 +91,6 @@ def installation_link(stored: StoredForge) -> str | None:
     return None if place is None else f"{place.reveal()}/installations/new"
 
 
-async def reached(hosts: Hosts) -> tuple[Sequence[Reached], Sequence[str]]:
-    """Every repository once, by name, and a sentence for each connection that did not tell.
-
-    An App comes before a token that sees the same: it may do less, and is told more.
-    """
-    found: dict[str, Reached] = {}
-    silent: list[str] = []
-    connections = [each for each in await hosts() if each[0].kind == KIND]
-    for stored, forge in sorted(connections, key=lambda each: each[0].app is None):
-        try:
-            repositories = await forge.repositories()
-        except PreviewDropError as error:
-            silent.append(f"{stored.slug or 'The token'} at {stored.url}: {error.message}")
-            continue
-        for one in repositories:
-            found.setdefault(_key(one.url), Reached(stored, forge, one))
-    return sorted(found.values(), key=lambda each: each.repository.name.lower()), silent
-
-
-async def find(hosts: Hosts, wanted: str) -> Reached:
-    """The repository `owner/name`, or of a URL. NotFound with what to do; BadInput for several."""
-    if not await hosts():
-        raise NotFound("No GitHub is connected.", "Run `previewdrop github connect`.")
-    there, silent = await reached(hosts)
-    same = [
-        each
-        for each in there
-        if each.repository.name.lower() == wanted.lower() or same_place(each.repository.url, wanted)
-    ]
-    if len(same) > 1:
-        urls = ", ".join(each.repository.url for each in same)
-        raise BadInput(f"There is a {wanted} at several hosts.", f"Give its URL: {urls}.")
-    if same:
-        return same[0]
-    stored = [stored for stored, _ in await hosts()]
-    links = [link for each in stored if (link := installation_link(each))]
-    hint = f"Choose it for the App at {links[0]}." if links else "Can the token's owner push there?"
-    raise NotFound(f"No connection sees a repository {wanted}.", " ".join([*silent, hint]))
-
-
 def public_address(text: str | None, place: Host) -> str | None:
     """BadInput for what is no address, or none that this GitHub can reach."""
     if text is None:
@@ -160,11 +108,6 @@ def public_address(text: str | None, place: Host) -> str | None:
     return address
 
 
-def same_place(one: str, other: str) -> bool:
-    """Whether two addresses are those of the same repository."""
-    return _key(one) == _key(other)
-
-
 @contextmanager
 def explained() -> Generator[None]:
     """GitHub's no to what somebody asks for now is an answer about what they gave."""
@@ -172,7 +115,3 @@ def explained() -> Generator[None]:
         yield
     except Refused as refused:
         raise BadInput(refused.message, refused.hint) from refused
-
-
-def _key(url: str) -> str:
-    return url.lower().rstrip("/").removesuffix(".git")

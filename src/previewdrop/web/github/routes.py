@@ -11,14 +11,15 @@ from previewdrop.domain.errors import Conflict, NotFound
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.github.host import host
 from previewdrop.store.forges import StoredForge
-from previewdrop.web import github
-from previewdrop.web.api.depends import AttemptsDep, ControlDep
-from previewdrop.web.api.github_schema import (
+from previewdrop.web.api.depends import ControlDep
+from previewdrop.web.github import connections
+from previewdrop.web.github.attempts import Attempt
+from previewdrop.web.github.depends import AttemptsDep
+from previewdrop.web.github.schema import (
     AttemptView,
     GitHubConnection,
     GitHubRequest,
 )
-from previewdrop.web.connecting import Attempt
 from previewdrop.web.ports import Control
 
 router = APIRouter(prefix="/api/v1/github", tags=["github"])
@@ -33,14 +34,14 @@ async def connect(
     The App is made in a browser, at the `url` of the answer.
     """
     place = host(body.url or control.settings.github_url)
-    public = github.public_address(body.address or control.settings.public_url, place)
+    public = connections.public_address(body.address or control.settings.public_url, place)
     if body.token is None:
         attempt = attempts.begin(place, body.organization, _base(request, public), public)
         return await _shown(attempt, control)
     token = Secret(body.token.get_secret_value())
-    login = await github.check_token(place, token)
+    login = await connections.check_token(place, token)
     webhook = Secret(body.webhook.get_secret_value()) if body.webhook else None
-    stored = await github.keep_token(
+    stored = await connections.keep_token(
         control.store.forges,
         place,
         token,
@@ -73,7 +74,7 @@ async def disconnect(connection: int, control: ControlDep) -> GitHubConnection:
     """Forgets a connection's credentials. Its projects stay, and follow pull requests no more."""
     stored = await control.store.forges.get(connection)
     settings = control.settings
-    if settings.github_token and github.is_token(stored, host(settings.github_url)):
+    if settings.github_token and connections.is_token(stored, host(settings.github_url)):
         raise Conflict(
             "This connection is made by PREVIEWDROP_GITHUB_TOKEN.",
             "Unset it and start the server again.",
@@ -96,7 +97,7 @@ async def _shown(attempt: Attempt, control: Control) -> AttemptView:
 
 
 async def _connections(control: Control) -> list[StoredForge]:
-    return [one for one in await control.store.forges.all() if one.kind == github.KIND]
+    return [one for one in await control.store.forges.all() if one.kind == connections.KIND]
 
 
 def _connection(stored: StoredForge, control: Control) -> GitHubConnection:
@@ -107,8 +108,8 @@ def _connection(stored: StoredForge, control: Control) -> GitHubConnection:
         url=stored.url,
         slug=stored.slug,
         app=stored.app,
-        webhooks=github.ADDRESS in stored.credentials or (stored.app is None and bool(public)),
-        install_url=github.installation_link(stored),
+        webhooks=connections.ADDRESS in stored.credentials or (stored.app is None and bool(public)),
+        install_url=connections.installation_link(stored),
     )
 
 

@@ -10,9 +10,10 @@ from fastapi.responses import HTMLResponse
 
 from previewdrop.domain.errors import BadInput, Unavailable
 from previewdrop.forge.base import Refused
-from previewdrop.web.api.depends import AttemptsDep, ControlDep
-from previewdrop.web.github import register
-from previewdrop.web.pages import steps
+from previewdrop.web.api.depends import ControlDep
+from previewdrop.web.github import steps
+from previewdrop.web.github.connections import register
+from previewdrop.web.github.depends import AttemptsDep
 
 router = APIRouter(prefix="/github", include_in_schema=False, default_response_class=HTMLResponse)
 

@@ -1,0 +1,1 @@
+"""GitHub's own part of the web: connecting it, and making projects of its repositories."""
