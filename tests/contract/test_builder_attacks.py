@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import sandbox_modes
 from previewdrop.config.home import Home
 from previewdrop.domain.app import AppFacts, AppObject, Dependencies, Lock
 from previewdrop.domain.errors import StageFailed
@@ -23,7 +24,7 @@ from previewdrop.drivers.process import environments
 from previewdrop.drivers.process.builder import ProcessBuilder, read_files
 from previewdrop.drivers.process.cgroups import find_cgroups
 from previewdrop.drivers.process.runtime import ProcessRuntime
-from previewdrop.drivers.process.sandbox import find_sandbox
+from previewdrop.drivers.process.sandbox import Sandbox, find_sandbox
 
 pytestmark = pytest.mark.skipif(
     not find_sandbox("auto").active, reason="this machine has no sandbox"
@@ -105,15 +106,22 @@ class Range:
         return not list(self.home.builds.glob("*")) and not list(self.cache.glob("building-*"))
 
 
+@pytest.fixture(scope="module", params=sandbox_modes.usable(), ids=sandbox_modes.name)
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    return request.param
+
+
 @pytest.fixture
-def field(tmp_path: Path, shared: Home) -> Range:
+def field(tmp_path: Path, shared: Home, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Range:
+    sandbox_modes.use(sandbox, monkeypatch)
     (shared.package_cache / "shop" / "told").unlink(missing_ok=True)
     return Range(shared, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("range") / "home").create()
+def shared(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Home:
+    """One for each mode: what an account wrote is closed to the others."""
+    return Home(tmp_path_factory.mktemp(f"range-{sandbox.mode}") / "home").create()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+import sandbox_modes
 from previewdrop.config.home import Home
 from previewdrop.domain.errors import ServerError
 from previewdrop.domain.naming import names_for
@@ -54,19 +55,11 @@ class Preview:
         return await self.runtime.run(spec, Process("test", script), log, 60)
 
 
-def usable() -> list[Mode]:
-    """Every mode that this machine can do, not only the one that it would choose."""
-    best = find_sandbox("auto")
-    modes = [Mode.ACCOUNT, Mode.NAMESPACE] if best.mode is Mode.ACCOUNT else [Mode.NAMESPACE]
-    return [mode for mode in modes if sandboxes._try(replace(best, mode=mode)) is None]
-
-
-@pytest.fixture(params=usable())
+@pytest.fixture(params=sandbox_modes.usable(), ids=sandbox_modes.name)
 async def preview(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Preview]:
-    sandbox: Sandbox = replace(find_sandbox("auto"), mode=request.param)
-    monkeypatch.setattr("previewdrop.drivers.process.runtime.find_sandbox", lambda _: sandbox)
+    sandbox_modes.use(request.param, monkeypatch)
     monkeypatch.setenv("PREVIEWDROP_TEST_SECRET", "of the server")
     home = Home(tmp_path / "home").create()
     runtime = ProcessRuntime(home)
@@ -136,6 +129,25 @@ async def test_writes_only_what_is_its_own(preview: Preview) -> None:
         "test -e here; test -e /tmp/x; test -e ~/x; test -e $TMPDIR/x; ! test -e /var/tmp/y"
     )
     assert Path(preview.spec.source, "here").exists()
+
+
+async def test_links_in_its_own_folders_lead_no_mount_out(preview: Preview, tmp_path: Path) -> None:
+    """bubblewrap follows links as it makes mount points, and its root has the machine's inside.
+
+    The data folder must lie below the preview's /tmp for that; those of tests do.
+    """
+    if not preview.home.path.is_relative_to("/tmp"):
+        pytest.skip("this machine's temporary folder is not /tmp")
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o700)
+    below = preview.home.path.relative_to("/tmp").parts
+    for depth in range(1, len(below) + 1):
+        folder = "/".join(("/tmp", *below[:depth]))
+        assert await preview.status(f"mv {folder} {folder}-moved") != 0
+        await preview.status(f"ln -s /oldroot{outside} {folder}")
+    assert await preview.sh("cat secret.txt") == ["secret of 1"]
+    assert not list(outside.iterdir())
+    assert await preview.status(f"touch {preview.home.path}/planted") != 0
 
 
 async def test_shared_memory_is_bounded(preview: Preview) -> None:
@@ -276,7 +288,7 @@ async def test_everything_inside_dies_with_the_server(preview: Preview) -> None:
         "from previewdrop.config.home import Home\n"
         "from previewdrop.domain.spec import Process\n"
         "from previewdrop.drivers.process.runtime import ProcessRuntime\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}\n"
         "from test_sandbox import spec_for\n"
         "home = Home(Path(sys.argv[1]))\n"
         "asyncio.run(ProcessRuntime(home).run(spec_for(home, 7), "

@@ -148,6 +148,30 @@ def test_the_walls_of_a_user_namespace() -> None:
     )  # fmt: skip
 
 
+def test_mounts_below_its_own_folders_are_out_of_its_hands() -> None:
+    walls = replace(
+        WALLS,
+        read=("/home/app/.local/share/uv/python", "/tmp/d/environments/k", "/tmp/one"),
+        write=("/tmp/d/checkouts/7",),
+    )
+    arguments = sandbox_arguments(Mode.NAMESPACE, MACHINE, walls)
+    own = arguments.index("/home/app")
+    assert arguments[own + 1 : arguments.index("--clearenv")] == (
+        "--perms", "0755", "--tmpfs", "/home/app/.local", "--perms", "0755", "--tmpfs", "/tmp/d",
+        "--perms", "0755", "--dir", "/home/app",
+        "--perms", "0755", "--dir", "/home/app/.local/share",
+        "--perms", "0755", "--dir", "/home/app/.local/share/uv",
+        "--ro-bind", "/home/app/.local/share/uv/python", "/home/app/.local/share/uv/python",
+        "--perms", "0755", "--dir", "/tmp/d/environments",
+        "--ro-bind", "/tmp/d/environments/k", "/tmp/d/environments/k",
+        "--ro-bind", "/tmp/one", "/tmp/one",
+        "--perms", "0755", "--dir", "/tmp/d/checkouts",
+        "--bind", "/tmp/d/checkouts/7", "/tmp/d/checkouts/7",
+        "--remount-ro", "/home/app/.local", "--remount-ro", "/tmp/d",
+        "--remount-ro", "/",
+    )  # fmt: skip
+
+
 def test_nothing_secret_is_on_the_command_line() -> None:
     assert sandboxed(Mode.NAMESPACE, "bwrap", "", 1000, ("true",)) == (
         "bwrap", "--json-status-fd", "3", "--args", "4", "--", "true",

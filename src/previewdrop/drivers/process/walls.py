@@ -139,6 +139,10 @@ class _Mounts:
                 self._made.add(each)
                 yield from ("--perms", "0755", "--dir", str(each))
 
+    def cover(self, path: PurePosixPath) -> Iterator[str]:
+        self._made.add(path)
+        yield from ("--perms", "0755", "--tmpfs", str(path))
+
     def bind(self, option: str, source: str, path: str) -> Iterator[str]:
         yield from self.folder(PurePosixPath(path).parent)
         yield from (option, source, path)
@@ -170,8 +174,28 @@ def _own(walls: Walls, mounts: _Mounts) -> Iterator[str]:
     yield from mounts.folder(PurePosixPath("/var"))
     yield from ("--symlink", TEMPORARY, "/var/tmp")  # noqa: S108
     yield from mounts.bind("--bind", walls.home, HOME)
+    covers = _covers(walls)
+    for folder in covers:
+        yield from mounts.cover(folder)
     for path in walls.read:
         if not mounts.covers(PurePosixPath(path)):
             yield from mounts.bind("--ro-bind", path, path)
     for path in walls.write:
         yield from mounts.bind("--bind", path, path)
+    for folder in covers:
+        yield from ("--remount-ro", str(folder))
+
+
+def _covers(walls: Walls) -> tuple[PurePosixPath, ...]:
+    """The first folder of each path that is bound below /tmp or HOME, which are the process's own.
+
+    It could put a link in place of a folder there. bubblewrap follows links when it makes mount
+    points for the next process, before there are walls: it would make them on the machine. What is
+    a mount itself can be neither moved nor removed, so all below that first folder is on one.
+    """
+    found: dict[PurePosixPath, None] = {}
+    for path in map(PurePosixPath, (*walls.read, *walls.write)):
+        for own in map(PurePosixPath, (TEMPORARY, HOME)):
+            if own in path.parent.parents:
+                found[own / path.relative_to(own).parts[0]] = None
+    return tuple(found)
