@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import fcntl
 import os
 import shutil
@@ -24,6 +25,7 @@ from previewdrop.domain.errors import ServerError
 from previewdrop.domain.naming import names_for
 from previewdrop.domain.spec import MIB, Limits, Process, RunSpec
 from previewdrop.drivers.base import ProcessState
+from previewdrop.drivers.process import keyring
 from previewdrop.drivers.process import sandbox as sandboxes
 from previewdrop.drivers.process.cgroups import find_cgroups
 from previewdrop.drivers.process.interpreters import own_interpreter
@@ -216,6 +218,20 @@ async def test_gets_no_descriptors_but_the_three(preview: Preview) -> None:
     finally:
         for descriptor in (read, write, *left):
             os.close(descriptor)
+
+
+async def test_gets_no_keys_of_the_server_s_session(preview: Preview) -> None:
+    number = keyring._KEYCTL.get(os.uname().machine)
+    if number is None:
+        pytest.skip("the number of the system call is not known")
+    session = -3  # KEY_SPEC_SESSION_KEYRING; 0 is KEYCTL_GET_KEYRING_ID
+    own = ctypes.CDLL(None).syscall(number, 0, session, 0)
+    if own == -1:
+        pytest.skip("this machine has no keyrings")
+    code = f"import ctypes; print(ctypes.CDLL(None).syscall({number}, 0, {session}, 0))"
+    seen = {await one(preview, f"python -c '{code}'") for _ in range(2)}
+    assert len(seen) == 2
+    assert not seen & {str(own), "-1"}
 
 
 async def test_variables_do_not_reach_what_stands_outside(preview: Preview) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from previewdrop.drivers.marks import MARK, answers, gone, kill, mark_of, marked
+from previewdrop.drivers.process import keyring
 from previewdrop.drivers.process.reading import NotPlain, read_plain
 
 __all__ = ("MARK", "gone", "kill", "mark_of", "marked")
@@ -109,9 +110,10 @@ def spawn(
     """Starts `argv` in a session of its own and returns its process id.
 
     `descriptors` maps each descriptor the process gets to one that is open here; it gets no
-    others, not even those that the server itself was started with. OSError when the program cannot
-    be started.
+    others, not even those that the server itself was started with, and none of its keys. OSError
+    when the program cannot be started.
     """
+    keyring.leave()
     held = {
         wanted: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD)
         for wanted, fd in descriptors.items()
