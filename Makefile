@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := .venv/bin/uv
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: demo docker github test lint bench clean
+.PHONY: demo docker github browser test lint bench clean
 
 demo: .venv/ready  ## four branches of the example, live at the same time
 	@$(RUN) previewdrop demo
@@ -20,7 +20,10 @@ docker: .venv/ready  ## a Docker Engine and the base images that tests build on
 github: .venv/ready  ## what GitHub publishes of its API, for the stand-in that tests talk to
 	@.venv/bin/python tests/github_standin/prepare.py
 
-test: .venv/ready docker github  ## every test, real PostgreSQL, Valkey and Caddy included
+browser:  ## a Chromium for the tests of pages
+	@tests/browser/prepare.sh
+
+test: .venv/ready docker github browser  ## every test, real PostgreSQL, Valkey and Caddy included
 	@$(RUN) pytest --numprocesses=2 --dist=loadfile
 
 lint: .venv/ready  ## format, style, types, and which way imports point

@@ -43,6 +43,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     ),
     "Server": (
         Entry("serve", "server", "Run the control plane in the foreground."),
+        Entry("dashboard", "dashboard", "Open the dashboard in the browser, signed in."),
         Entry("demo", "demo", "Show four branches of an example live at the same time."),
         Entry("shutdown", "server", "Stop the server; previews are stopped, data is kept."),
     ),

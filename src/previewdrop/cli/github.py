@@ -1,4 +1,4 @@
-"""`github connect|list|disconnect|repositories|add`."""
+"""`github connect|list|installations|disconnect|repositories|add`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from previewdrop.cli.github_connect import ended, next_steps, token_of
 from previewdrop.cli.options import Json, print_json
 from previewdrop.cli.printable import plain
 from previewdrop.cli.tables import columns
-from previewdrop.cli.views import Connected, GitHubAttempt, GitHubProject, GitHubRepositories
+from previewdrop.cli.views import (
+    Connected,
+    GitHubAttempt,
+    GitHubInstallations,
+    GitHubProject,
+    GitHubRepositories,
+)
 from previewdrop.domain.errors import NotFound
 
 commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
@@ -90,6 +96,35 @@ def list_(json: Json = False) -> None:
         screen.show(screen.console(), columns(header, rows))
     else:
         typer.echo("No GitHub is connected. `previewdrop github connect` connects it.")
+
+
+@commands.command("installations")
+def installations(json: Json = False) -> None:
+    """List the accounts where the connected Apps are installed.
+
+    \b
+    Example:
+      previewdrop github installations
+    """
+    told: GitHubInstallations = client.connect().get("/api/v1/github/installations")
+    if json:
+        print_json(told)
+        return
+    rows = [
+        (
+            plain(each["account"]),
+            "suspended" if each["suspended"] else "active",
+            str(each["connection"]),
+            plain(each["url"]),
+        )
+        for each in told["installations"]
+    ]
+    if rows:
+        header = ("ACCOUNT", "STATE", "CONNECTION", "REPOSITORIES ARE CHOSEN AT")
+        screen.show(screen.console(), columns(header, rows))
+    else:
+        typer.echo("No App is installed. `previewdrop github list` tells what is connected.")
+    _warn(told["warnings"])
 
 
 @commands.command("disconnect")

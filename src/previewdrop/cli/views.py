@@ -113,6 +113,18 @@ class GitHubAttempt(TypedDict):
     connection: Connected | None
 
 
+class GitHubInstallation(TypedDict):
+    connection: int
+    account: str
+    suspended: bool
+    url: str
+
+
+class GitHubInstallations(TypedDict):
+    installations: list[GitHubInstallation]
+    warnings: list[str]
+
+
 class GitHubRepository(TypedDict):
     name: str
     url: str

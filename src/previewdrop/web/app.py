@@ -15,12 +15,15 @@ from previewdrop.web.api import (
 )
 from previewdrop.web.events import Changes
 from previewdrop.web.gate import Gate
-from previewdrop.web.github import pages
+from previewdrop.web.github import dashboard, pages
 from previewdrop.web.github import projects as github_projects
 from previewdrop.web.github import routes as github
 from previewdrop.web.github.attempts import Attempts
+from previewdrop.web.pages import home
+from previewdrop.web.pages.forms import Notices
 from previewdrop.web.ports import Control
 from previewdrop.web.problems import add_problem_handlers
+from previewdrop.web.session import Sessions, Tickets
 
 ABOUT = """\
 Every branch and pull request of a FastAPI repository as a live, isolated HTTPS preview.
@@ -34,10 +37,14 @@ def create_app(control: Control, changes: Changes) -> FastAPI:
     app.state.control = control
     app.state.changes = changes
     app.state.attempts = Attempts()
-    app.add_middleware(Gate, token=control.token)
+    app.state.notices = Notices()
+    app.state.tickets = Tickets()
+    app.state.sessions = sessions = Sessions(control.token)
+    app.add_middleware(Gate, token=control.token, sessions=sessions)
     add_problem_handlers(app)
-    for routes in (server, projects, variables, previews, streams, webhooks):
+    for routes in (server, projects, variables, previews, streams, webhooks, home):
         app.include_router(routes.router)
     for routes in (github, github_projects, pages):
         app.include_router(routes.router)
+    app.include_router(dashboard.router, prefix=sessions.path)
     return app

@@ -1,19 +1,29 @@
-"""Who may use the API: whoever has the token, on every route but a few that are named here."""
+"""Who may do what: the API takes our token, the dashboard a session, and a few paths anybody."""
 
 from __future__ import annotations
 
 import hmac
-import json
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from previewdrop.domain.secret import Secret
+from previewdrop.web.pages.signing_in import another_site, signed_out
+from previewdrop.web.session import DASHBOARD, Sessions
 
 OPEN_PATHS = frozenset(
-    {"/healthz", "/webhooks/github", "/github/new", "/github/connected", "/github/installed"}
+    {
+        *("/", "/healthz", "/webhooks/github", "/sign-in"),
+        *("/github/new", "/github/connected", "/github/installed"),
+    }
 )
-"""Without our token: webhooks have a signature; a browser has a state that we gave, or learns
-nothing."""
+"""Without our token: webhooks have a signature; a browser has a ticket or a state that we gave,
+or learns nothing."""
+
+_READING = frozenset({"GET", "HEAD"})
 
 _REFUSAL = {
     "type": "about:blank",
@@ -25,27 +35,41 @@ _REFUSAL = {
 
 
 class Gate:
-    """ASGI middleware: 401 unless the bearer token is ours, compared in constant time."""
+    """ASGI middleware: 401 unless the bearer token is ours, compared in constant time.
 
-    def __init__(self, app: ASGIApp, token: Secret) -> None:
+    The dashboard is shown to a session instead, which is good for nothing else. What changes
+    something must come from a page of ours: previews may be of the same site as this server, so
+    that a browser would send the cookie along from there.
+    """
+
+    def __init__(self, app: ASGIApp, token: Secret, sessions: Sessions) -> None:
         self._app = app
         self._expected = f"Bearer {token.reveal()}".encode()
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._may_pass(scope):
-            await self._app(scope, receive, send)
-            return
-        body = json.dumps(_REFUSAL).encode()
-        headers = [
-            (b"content-type", b"application/problem+json"),
-            (b"www-authenticate", b"Bearer"),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        refusal = None if scope["type"] == "lifespan" else self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
+    def _refusal(self, scope: Scope) -> Response | None:
         if scope["path"] in OPEN_PATHS:
-            return True
+            return None
+        asked = HTTPConnection(scope)
+        if scope["path"].startswith(DASHBOARD):
+            return self._refusal_of_page(asked)
         given = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(given, self._expected)
+        if hmac.compare_digest(given, self._expected):
+            return None
+        headers = {"WWW-Authenticate": "Bearer"}
+        return JSONResponse(
+            _REFUSAL, HTTPStatus.UNAUTHORIZED, headers, media_type="application/problem+json"
+        )
+
+    def _refusal_of_page(self, asked: HTTPConnection) -> Response | None:
+        known = self._sessions.covers(asked.scope["path"])
+        if not known or not self._sessions.valid(asked.headers.get("cookie", "")):
+            return signed_out(asked.url.port)
+        if asked.scope["method"] in _READING:
+            return None
+        origin = urlsplit(asked.headers.get("origin", "")).netloc
+        return None if origin and origin == asked.headers.get("host") else another_site()

@@ -376,6 +376,46 @@ async def test_a_repository_that_nobody_sees(
     assert "acme/other" in other.json()["detail"]
 
 
+async def test_a_newer_app_takes_projects_over(
+    api: httpx2.AsyncClient, browser: Browser, enterprise: GitHub, shop: Repository, store: Store
+) -> None:
+    enterprise.choice = shop.owner, [shop]
+    for address in (None, PUBLIC):
+        begun = await connect(api, organization="acme", **({"address": address} if address else {}))
+        await browser.submit(await browser.open(begun["url"]))
+        newest = (await api.get("/connections")).json()[-1]
+        await browser.open(newest["install_url"])
+        added = await api.post("/projects", json={"repository": "acme/shop"})
+        assert added.status_code == 201, added.text
+        assert added.json()["webhooks"] is (address is not None)
+        if address is None:
+            second = {"repository": "acme/shop", "name": "backend"}
+            assert (await api.post("/projects", json=second)).status_code == 201
+    linked = await store.forges.projects(newest["id"], shop.id)
+    assert sorted(each.name for each in linked) == ["backend", "shop"]
+
+
+async def test_where_the_apps_are_installed(
+    api: httpx2.AsyncClient, browser: Browser, enterprise: GitHub, shop: Repository, store: Store
+) -> None:
+    await connect(api, token=enterprise.token_of(enterprise.user("ali")))
+    begun = await connect(api, organization="acme")
+    await browser.submit(await browser.open(begun["url"]))
+    assert (await api.get("/installations")).json() == {"installations": [], "warnings": []}
+    [_, app] = (await api.get("/connections")).json()
+    await browser.open(app["install_url"])
+    credentials = {"key": Secret("no key"), "webhook": Secret("w")}
+    await store.forges.add("github", "http://127.0.0.1:9", credentials, slug="broken", app=7)
+    told = (await api.get("/installations")).json()
+    [installed] = told["installations"]
+    assert (installed["connection"], installed["account"]) == (app["id"], "acme")
+    assert not installed["suspended"]
+    assert installed["url"].startswith(f"{enterprise.web}/")
+    [made] = enterprise.apps.values()
+    next(iter(made.installations.values())).suspend()
+    assert (await api.get("/installations")).json()["installations"][0]["suspended"]
+
+
 async def test_a_connection_that_does_not_answer_hides_no_other(
     api: httpx2.AsyncClient, enterprise: GitHub, shop: Repository, store: Store
 ) -> None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.events import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An App installed at an account; `url` is the page where its repositories are chosen."""
+
+    id: int
+    account: str
+    url: str
+    suspended: bool
 
 
 class Access(Protocol):
@@ -25,6 +36,10 @@ class Access(Protocol):
 
     async def author(self) -> str:
         """The login under which our comments are written."""
+        ...
+
+    async def installations(self) -> list[Installation]:
+        """Where an App is installed, at work or suspended; none for a person."""
         ...
 
     async def repositories(self) -> list[Repository]:

@@ -19,6 +19,7 @@ from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Refused
 from previewdrop.forge.events import Repository
 from previewdrop.forge.github import calls, payloads, results
+from previewdrop.forge.github.access import Installation
 from previewdrop.forge.github.answers import Answer, read, read_list
 from previewdrop.forge.github.calls import Call
 from previewdrop.forge.github.client import Client
@@ -41,16 +42,6 @@ class App:
     id: int
     key: Secret
     webhook: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """An App installed at an account; `url` is the page where its repositories are chosen."""
-
-    id: int
-    account: str
-    url: str
-    suspended: bool
 
 
 def signing_key(pem: Secret) -> rsa.RSAPrivateKey:
@@ -107,7 +98,6 @@ class AppAccess:
         return self._author
 
     async def installations(self) -> list[Installation]:
-        """Where the App is installed, at work or suspended."""
         return [
             Installation(told.id, told.account.name, told.html_url, told.suspended_at is not None)
             async for page in pages(self._as_app, calls.installations)

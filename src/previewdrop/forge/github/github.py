@@ -14,7 +14,7 @@ from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Environment, Labelled, Page, Refused, Status, Written
 from previewdrop.forge.events import Delivery, Pull, Repository
 from previewdrop.forge.github import calls, comments, environments, parse, results, signature
-from previewdrop.forge.github.access import Access
+from previewdrop.forge.github.access import Access, Installation
 from previewdrop.forge.github.answers import Answer, read, read_list
 from previewdrop.forge.github.app import App, AppAccess
 from previewdrop.forge.github.calls import Call
@@ -69,6 +69,10 @@ class GitHub:
 
     def parsed(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         return parse.parsed(headers, body, self._client.host.web)
+
+    async def installations(self) -> list[Installation]:
+        """Where the App is installed; none by a person's token."""
+        return await self.access.installations()
 
     async def repositories(self) -> list[Repository]:
         return await self.access.repositories()

@@ -6,6 +6,7 @@ from previewdrop.domain.errors import BadConfig
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.events import Repository
 from previewdrop.forge.github import calls, payloads, results
+from previewdrop.forge.github.access import Installation
 from previewdrop.forge.github.answers import Answer, read, read_list
 from previewdrop.forge.github.calls import Call
 from previewdrop.forge.github.client import Client
@@ -43,6 +44,9 @@ class PersonalAccess:
             answer = await self._send(calls.user())
             self._author = read(payloads.User, answer.value).login
         return self._author
+
+    async def installations(self) -> list[Installation]:
+        return []
 
     async def repositories(self) -> list[Repository]:
         """Those that the person may push to: we could report nowhere else."""

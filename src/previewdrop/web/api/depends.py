@@ -14,6 +14,7 @@ from previewdrop.web.api.schema import PreviewView
 from previewdrop.web.api.views import preview_view
 from previewdrop.web.events import Changes
 from previewdrop.web.ports import Control
+from previewdrop.web.session import Sessions, Tickets
 
 
 def _control(request: Request) -> Control:
@@ -24,8 +25,18 @@ def _changes(request: Request) -> Changes:
     return request.app.state.changes
 
 
+def _tickets(request: Request) -> Tickets:
+    return request.app.state.tickets
+
+
+def _sessions(request: Request) -> Sessions:
+    return request.app.state.sessions
+
+
 ControlDep = Annotated[Control, Depends(_control)]
 ChangesDep = Annotated[Changes, Depends(_changes)]
+SessionsDep = Annotated[Sessions, Depends(_sessions)]
+TicketsDep = Annotated[Tickets, Depends(_tickets)]
 
 
 async def _named(project: str, preview: str, control: ControlDep) -> PreviewRow:

@@ -200,6 +200,12 @@ class ServerView(Model):
     warnings: list[str] = []
 
 
+class SignIn(Model):
+    """An address for a browser, good once and for ten minutes."""
+
+    url: str
+
+
 class Health(Model):
     status: str
     version: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from previewdrop import __version__
-from previewdrop.web.api.depends import ControlDep
-from previewdrop.web.api.schema import Health, ServerView
+from previewdrop.web.address import base_of
+from previewdrop.web.api.depends import ControlDep, TicketsDep
+from previewdrop.web.api.schema import Health, ServerView, SignIn
 
 router = APIRouter(tags=["server"])
 
@@ -34,6 +35,13 @@ async def server(control: ControlDep) -> ServerView:
         services=await control.operations.services(),
         warnings=[] if facts.walls.isolated else [facts.walls.isolation],
     )
+
+
+@router.post("/api/v1/sign-ins", status_code=HTTPStatus.CREATED)
+async def sign_in(request: Request, control: ControlDep, tickets: TicketsDep) -> SignIn:
+    """An address that signs one browser in to the dashboard, within ten minutes."""
+    base = base_of(request, control.settings.public_url)
+    return SignIn(url=f"{base}/sign-in?ticket={tickets.issue()}")
 
 
 @router.post("/api/v1/shutdown", status_code=HTTPStatus.ACCEPTED)

@@ -22,7 +22,8 @@ class Attempt:
     """One try to make an App. Who knows `state` may go on with it; `id` only looks at it.
 
     `base` is this server as the browser reaches it, `public` as GitHub does; None if it cannot.
-    It has ended with a `connection` and its `registration`, or with an `error`.
+    `dashboard` is the path of the page where it was begun, None for a terminal. It has ended with a
+    `connection` and its `registration`, or with an `error`.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Attempt:
     connection: int | None = None
     registration: Registration | None = field(default=None, repr=False)
     error: str | None = None
+    dashboard: str | None = field(default=None, repr=False)
 
     @property
     def ended(self) -> bool:

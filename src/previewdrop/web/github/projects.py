@@ -49,24 +49,26 @@ async def list_repositories(control: ControlDep) -> GitHubRepositories:
 async def add_project(body: GitHubProjectRequest, control: ControlDep) -> GitHubProject:
     """Makes a project of a repository, whose pull requests then drive previews.
 
-    A project that has the repository's address already becomes it; a second project of the same
-    repository, such as another folder of a monorepo, needs a `name` of its own.
+    A project that has the repository's address already becomes it, and those of an older connection
+    move to the newest; a second project of the same repository, such as another folder of a
+    monorepo, needs a `name` of its own.
     """
     found = await repositories.find(control.hosts, body.repository)
     there = [one for one, _ in await control.store.projects.all() if _is(one, found)]
-    project = _adoptable(there, body.name)
-    if project is None:
+    chosen = _to_link(there, found, body.name)
+    if not chosen:
         if there and body.name is None:
             raise Conflict(
                 f"{found.repository.name} is the project {there[0].name} already.",
                 "Give a second one another name with --name.",
             )
         request = ProjectRequest(source=found.repository.url, name=body.name)
-        project = await added(request, control)
-    repository = found.repository
-    await control.store.forges.link(
-        project.id, found.stored.id, repository.id, repository.name, repository.installation
-    )
+        chosen = [await added(request, control)]
+    repository, project = found.repository, chosen[0]
+    for each in chosen:
+        await control.store.forges.link(
+            each.id, found.stored.id, repository.id, repository.name, repository.installation
+        )
     webhooks, warnings = await _webhooks(found, control)
     control.resync()
     return GitHubProject(
@@ -98,14 +100,14 @@ async def _webhooks(found: Reached, control: Control) -> tuple[bool, list[str]]:
     return True, []
 
 
-def _adoptable(there: list[Project], name: str | None) -> Project | None:
-    """The project of this repository that no host tells of yet."""
-    free = [
-        each
-        for each in there
-        if each.present and each.forge_id is None and name in (None, each.name)
-    ]
-    return free[0] if free else None
+def _to_link(there: list[Project], found: Reached, name: str | None) -> list[Project]:
+    """The project of this repository that no host tells of yet, or all that another one tells of.
+
+    A connection is left for a newer one: an App's address for webhooks, for one, is fixed.
+    """
+    named = [each for each in there if each.present and name in (None, each.name)]
+    free = [each for each in named if each.forge_id is None]
+    return free[:1] or [each for each in named if each.forge_id != found.stored.id]
 
 
 def _is(project: Project, one: Reached) -> bool:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from previewdrop.domain.errors import BadInput, NotFound, PreviewDropError
 from previewdrop.forge.base import Forge
 from previewdrop.forge.events import Repository
+from previewdrop.forge.github.access import Installation
+from previewdrop.forge.github.github import GitHub
 from previewdrop.store.forges import StoredForge
 from previewdrop.web.github.connections import KIND, installation_link
 from previewdrop.web.ports import Hosts
+
+_PATIENCE = 15.0
+"""Seconds. Somebody waits for the page, and one GitHub that is slow must not hide the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +28,74 @@ class Reached:
     repository: Repository
 
 
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An installation, and the App's connection."""
+
+    stored: StoredForge
+    installation: Installation
+
+
 async def reached(hosts: Hosts) -> tuple[Sequence[Reached], Sequence[str]]:
     """Every repository once, by name, and a sentence for each connection that did not tell.
 
-    An App comes before a token that sees the same: it may do less, and is told more.
+    An App comes before a token that sees the same: it may do less, and is told more. Of two Apps
+    the newer one counts.
     """
+    connections = sorted(await connected(hosts), key=_rank)
+    told = await asyncio.gather(*(_told_by(*each) for each in connections))
     found: dict[str, Reached] = {}
-    silent: list[str] = []
-    connections = [each for each in await hosts() if each[0].kind == KIND]
-    for stored, forge in sorted(connections, key=lambda each: each[0].app is None):
-        try:
-            repositories = await forge.repositories()
-        except PreviewDropError as error:
-            silent.append(f"{stored.slug or 'The token'} at {stored.url}: {error.message}")
-            continue
-        for one in repositories:
-            found.setdefault(_key(one.url), Reached(stored, forge, one))
-    return sorted(found.values(), key=lambda each: each.repository.name.lower()), silent
+    for each in (one for there, _ in told for one in there):
+        found.setdefault(_key(each.repository.url), each)
+    there = sorted(found.values(), key=lambda each: each.repository.name.lower())
+    return there, [silent for _, silent in told if silent]
+
+
+async def installed(hosts: Hosts) -> tuple[Sequence[Installed], Sequence[str]]:
+    """Where the Apps are installed, and a sentence for each App that did not tell."""
+    told = await asyncio.gather(*(_installed(*each) for each in await connected(hosts)))
+    there = [one for found, _ in told for one in found]
+    return there, [silent for _, silent in told if silent]
+
+
+async def connected(hosts: Hosts) -> list[tuple[StoredForge, Forge]]:
+    """The connections to GitHub."""
+    return [each for each in await hosts() if each[0].kind == KIND]
+
+
+def _rank(connection: tuple[StoredForge, Forge]) -> tuple[bool, int]:
+    stored, _ = connection
+    return stored.app is None, -stored.id
+
+
+async def _told_by(stored: StoredForge, forge: Forge) -> tuple[list[Reached], str | None]:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            told = await forge.repositories()
+    except (PreviewDropError, TimeoutError) as error:
+        return [], _silent(stored, error)
+    return [Reached(stored, forge, one) for one in told], None
+
+
+async def _installed(stored: StoredForge, forge: Forge) -> tuple[list[Installed], str | None]:
+    if not isinstance(forge, GitHub):
+        return [], None
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            told = await forge.installations()
+    except (PreviewDropError, TimeoutError) as error:
+        return [], _silent(stored, error)
+    return [Installed(stored, one) for one in told], None
+
+
+def _silent(stored: StoredForge, error: PreviewDropError | TimeoutError) -> str:
+    said = error.message if isinstance(error, PreviewDropError) else "It does not answer."
+    return f"{stored.slug or 'The token'} at {stored.url}: {said}"
 
 
 async def find(hosts: Hosts, wanted: str) -> Reached:
     """The repository `owner/name`, or of a URL. NotFound with what to do; BadInput for several."""
-    if not await hosts():
+    if not await connected(hosts):
         raise NotFound("No GitHub is connected.", "Run `previewdrop github connect`.")
     there, silent = await reached(hosts)
     same = [
@@ -56,8 +108,7 @@ async def find(hosts: Hosts, wanted: str) -> Reached:
         raise BadInput(f"There is a {wanted} at several hosts.", f"Give its URL: {urls}.")
     if same:
         return same[0]
-    stored = [stored for stored, _ in await hosts()]
-    links = [link for each in stored if (link := installation_link(each))]
+    links = [link for each, _ in await connected(hosts) if (link := installation_link(each))]
     hint = f"Choose it for the App at {links[0]}." if links else "Can the token's owner push there?"
     raise NotFound(f"No connection sees a repository {wanted}.", " ".join([*silent, hint]))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 
@@ -11,13 +10,16 @@ from previewdrop.domain.errors import Conflict, NotFound
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.github.host import host
 from previewdrop.store.forges import StoredForge
+from previewdrop.web.address import base_of
 from previewdrop.web.api.depends import ControlDep
-from previewdrop.web.github import connections
+from previewdrop.web.github import connections, repositories
 from previewdrop.web.github.attempts import Attempt
 from previewdrop.web.github.depends import AttemptsDep
 from previewdrop.web.github.schema import (
     AttemptView,
     GitHubConnection,
+    GitHubInstallation,
+    GitHubInstallations,
     GitHubRequest,
 )
 from previewdrop.web.ports import Control
@@ -36,7 +38,7 @@ async def connect(
     place = host(body.url or control.settings.github_url)
     public = connections.public_address(body.address or control.settings.public_url, place)
     if body.token is None:
-        attempt = attempts.begin(place, body.organization, _base(request, public), public)
+        attempt = attempts.begin(place, body.organization, base_of(request, public), public)
         return await _shown(attempt, control)
     token = Secret(body.token.get_secret_value())
     login = await connections.check_token(place, token)
@@ -67,6 +69,22 @@ async def show_attempt(attempt: str, control: ControlDep, attempts: AttemptsDep)
 @router.get("/connections")
 async def list_connections(control: ControlDep) -> list[GitHubConnection]:
     return [_connection(one, control) for one in await _connections(control)]
+
+
+@router.get("/installations")
+async def list_installations(control: ControlDep) -> GitHubInstallations:
+    """Where the connected Apps are installed. `warnings` has those that did not answer."""
+    there, silent = await repositories.installed(control.hosts)
+    shown = [
+        GitHubInstallation(
+            connection=each.stored.id,
+            account=each.installation.account,
+            suspended=each.installation.suspended,
+            url=each.installation.url,
+        )
+        for each in there
+    ]
+    return GitHubInstallations(installations=shown, warnings=list(silent))
 
 
 @router.delete("/connections/{connection}")
@@ -111,11 +129,3 @@ def _connection(stored: StoredForge, control: Control) -> GitHubConnection:
         webhooks=connections.ADDRESS in stored.credentials or (stored.app is None and bool(public)),
         install_url=connections.installation_link(stored),
     )
-
-
-def _base(request: Request, public: str | None) -> str:
-    """This server as whoever asks reaches it, and so their browser."""
-    asked = request.base_url
-    if public is not None and urlsplit(public).netloc == asked.netloc:
-        return public  # which may be encrypted by a proxy in front of us
-    return str(asked).rstrip("/")

@@ -39,6 +39,20 @@ class GitHubConnection(Model):
     install_url: str | None
 
 
+class GitHubInstallation(Model):
+    """An account where a connection's App is installed; at `url` its repositories are chosen."""
+
+    connection: int
+    account: str
+    suspended: bool
+    url: str
+
+
+class GitHubInstallations(Model):
+    installations: list[GitHubInstallation]
+    warnings: list[str]
+
+
 class AttemptView(Model):
     """A connection that was begun. `url` is to be opened in a browser, within an hour and once."""
 

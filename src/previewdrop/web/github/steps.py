@@ -34,7 +34,12 @@ def connected(attempt: Attempt) -> HTMLResponse:
     link = made.installation_address
     if not link.startswith(f"{attempt.host.web}/"):
         link = attempt.host.web
-    values = {"slug": made.slug, "link": link, "hears": attempt.public is not None}
+    values = {
+        "slug": made.slug,
+        "link": link,
+        "hears": attempt.public is not None,
+        "dashboard": attempt.dashboard,
+    }
     return page("github/connected.html", values)
 
 
