@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from e2e.form import Form
+from github_standin.server import standing_in
 from previewdrop.config.settings import Settings
 from repositories import make_repository
 
@@ -22,19 +29,11 @@ NOT_RUN = {
     "sudo sysctl -w net.ipv4.ip_unprivileged_port_start=80": "changes the machine's kernel",
     "sudo systemctl enable --now previewdrop": "changes the machine's services",
     "ssh -L 7780:127.0.0.1:7780 previewdrop.example.com": "needs another machine",
-    **dict.fromkeys(
-        (
-            "previewdrop github connect --organization acme --address https://previews.acme.com",
-            "previewdrop github connect --url https://github.acme.com",
-            "pass github | previewdrop github connect --token - "
-            "--address https://previews.acme.com",
-            "previewdrop github repositories",
-            "previewdrop github add acme/shop",
-            "previewdrop project set -P shop github.drafts=false github.bases=main,release/*",
-        ),
-        "needs GitHub, and somebody at a browser",
-    ),
 }
+GITHUB = ROOT / "docs/github.md"
+SERVER = """\
+previewdrop serve >server.log 2>&1 &
+until previewdrop list >/dev/null 2>&1; do kill -0 $!; sleep 0.1; done"""
 ELSEWHERE = {"https://github.com/acme/shop": "~/code/shop"}
 """What stands in the documentation for a reader's own repository, and its place here."""
 
@@ -45,13 +44,17 @@ def commands(document: Path) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-def session(document: Path) -> str:
-    """A document's commands as one script that stops at the first one that fails."""
+def session(document: Path, elsewhere: Mapping[str, str] = ELSEWHERE) -> str:
+    """A document's commands as one script that stops at the first one that fails.
+
+    Those that need GitHub are run with its own document, and stand in no other alone.
+    """
     lines = ["set -euo pipefail"]
+    left_out = set(NOT_RUN) | (set(commands(GITHUB)) if document != GITHUB else set())
     for command in commands(document):
-        if command in NOT_RUN:
+        if command in left_out:
             continue
-        for shown, here in ELSEWHERE.items():
+        for shown, here in elsewhere.items():
             command = command.replace(shown, here)
         lines += [f"echo '$ '{_quoted(command)}", command]
     return "\n".join(lines)
@@ -95,6 +98,73 @@ def test_a_server_is_installed_as_printed(newcomer: dict[str, str]) -> None:
     assert "Preview ready in" in said
 
 
+@pytest.mark.timeout(600)
+def test_github_is_connected_as_printed(newcomer: dict[str, str], tmp_path: Path) -> None:
+    home = Path(newcomer["HOME"])
+    port = str(free_port())
+    with standing_in(tmp_path / "github", enterprise=True) as github:
+        shop = github.repository("acme/shop", "shop", private=True)
+        ali = github.user("ali")
+        shop.grant(ali, "admin")
+        github.choice = shop.owner, [shop]
+        programs = home / "programs"
+        programs.mkdir()
+        (programs / "pass").write_text(f"#!/bin/sh\necho {github.token_of(ali)}\n")
+        (programs / "pass").chmod(0o700)
+        here = {
+            "https://previews.acme.com": f"http://127.0.0.1:{port}",
+            "https://github.acme.com": github.web,
+        }
+        environment = {
+            **newcomer,
+            "PATH": f"{programs}:{ROOT}/.venv/bin:{newcomer['PATH']}",
+            "PREVIEWDROP_PORT": port,
+            "PREVIEWDROP_GITHUB_URL": github.web,
+        }
+        script = f"{SERVER}\n{session(GITHUB, here)}"
+        with somebody_at_a_browser(home / "said"):
+            said = _run(script, home, environment, home / "said")
+        apps = list(github.apps.values())
+        hooks = [each.url for each in shop.hooks.values()]
+    assert said.count("is connected as the App") == 2
+    assert "is connected with the token of ali" in said
+    assert "acme/shop is the project shop." in said
+    assert [each.owner.login for each in apps] == ["acme", github.signed_in.login]
+    assert apps[0].hook_url == f"http://127.0.0.1:{port}/webhooks/github"
+    assert hooks == []
+
+
+@contextmanager
+def somebody_at_a_browser(said: Path) -> Generator[None]:
+    """Opens the pages that commands print, and installs the Apps that are made there."""
+    ended = threading.Event()
+    seen: set[str] = set()
+
+    def browse() -> None:
+        with httpx2.Client(trust_env=False, timeout=60, follow_redirects=True) as client:
+            while not ended.wait(0.05):
+                text = said.read_text() if said.exists() else ""
+                for url in set(re.findall(r"http\S+/github/new\?state=\S+", text)) - seen:
+                    seen.add(url)
+                    form = Form(client.get(url).text)
+                    made = client.post(form.action, data=form.fields)
+                    client.get(Form(made.text).links[-1])
+
+    thread = threading.Thread(target=browse)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
 def test_the_servers_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs/server.md").read_text()
     shown = dict(re.findall(r"^PREVIEWDROP_(\w+)=(.*)$", text, re.MULTILINE))
@@ -107,8 +177,7 @@ def test_the_servers_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_command_is_run_or_named() -> None:
-    runs = {ROOT / "README.md", ROOT / "docs/server.md", ROOT / "docs/github.md"}
-    assert not set(commands(ROOT / "docs/github.md")) - set(NOT_RUN)
+    runs = {ROOT / "README.md", ROOT / "docs/server.md", GITHUB}
     elsewhere = [
         (each, found) for each in DOCUMENTS if each not in runs if (found := commands(each))
     ]
@@ -127,22 +196,25 @@ def test_links_lead_somewhere() -> None:
     assert broken == []
 
 
-def _run(script: str, folder: Path, environment: dict[str, str]) -> str:
+def _run(script: str, folder: Path, environment: dict[str, str], said: Path | None = None) -> str:
+    """What the script printed, which is written to `said` meanwhile."""
+    said = said or Path(environment["HOME"]) / "said"
     try:
-        done = subprocess.run(
-            ["bash", "-c", script],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=550,
-        )
+        with said.open("wb") as output:
+            done = subprocess.run(
+                ["bash", "-c", script],
+                cwd=folder,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=550,
+            )
     finally:
         stop = [str(ROOT / ".venv/bin/previewdrop"), "shutdown"]
         subprocess.run(stop, env=environment, capture_output=True, check=False, timeout=60)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert done.returncode == 0, said.read_text()
+    return said.read_text()
 
 
 def _quoted(text: str) -> str:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
-from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx2
@@ -19,6 +18,7 @@ import pytest_asyncio
 
 from e2e.containers import admin_url, containers_of, docker_served
 from e2e.data import cache_at, rows
+from e2e.form import Form
 from e2e.server import Server, served
 from github_standin.github import GitHub
 from github_standin.pull import Pull
@@ -45,23 +45,6 @@ def upgrade() -> None:
 
 RUNTIMES = ("process", "docker")
 DATA = {"process": ("postgres", "valkey"), "docker": ("db", "cache")}
-
-
-class Form(HTMLParser):
-    """The first form of a page, as a browser has it."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.action = ""
-        self.fields: dict[str, str] = {}
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            self.action = values["action"]
-        elif tag == "input":
-            self.fields[values["name"]] = values["value"]
 
 
 @pytest_asyncio.fixture(params=RUNTIMES)
