@@ -32,7 +32,7 @@ lint: .venv/ready  ## format, style, types, and which way imports point
 	@$(RUN) pyright
 	@$(RUN) lint-imports
 
-bench: .venv/ready  ## PreviewDrop against the bare tools, as JSON, a table and a picture
+bench: .venv/ready github  ## PreviewDrop against the bare tools, as JSON, a table and a picture
 	@$(UV) sync --frozen --quiet --group bench
 	@benchmarks/tools.sh
 	@$(RUN) python -m benchmarks

@@ -13,7 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import docker_engine, docker_measure, docker_report, measure, report, webhooks
+from benchmarks import (
+    comments,
+    docker_engine,
+    docker_measure,
+    docker_report,
+    measure,
+    report,
+    webhooks,
+)
 
 RESULTS = Path(__file__).parent / "results"
 PROCESS: dict[str, Callable[[Path, measure.Tell], measure.Result]] = {
@@ -22,6 +30,7 @@ PROCESS: dict[str, Callable[[Path, measure.Tell], measure.Result]] = {
     "push_to_live": measure.push_to_live,
     "ten_at_once": measure.ten_at_once,
     "webhooks": webhooks.webhooks,
+    "comments": comments.comments,
 }
 DOCKER: dict[str, Callable[[Path, measure.Tell], measure.Result]] = {
     "docker_push_to_live": docker_measure.push_to_live,
