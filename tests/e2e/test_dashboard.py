@@ -78,6 +78,14 @@ async def test_whoever_is_not_signed_in_is_told_how(
         await expect(page.locator("pre").first).to_have_text("previewdrop dashboard")
 
 
+async def test_what_is_not_there_is_said_in_a_page(server: Server, browser: BrowserContext) -> None:
+    page = await signed_in(server, browser)
+    answer = await page.goto(page.url + "/nowhere")
+    assert answer is not None
+    assert answer.status == 404
+    await expect(page.get_by_role("heading")).to_have_text("Not Found")
+
+
 async def test_a_ticket_signs_one_browser_in(
     server: Server, browser: BrowserContext, chromium: Browser
 ) -> None:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi.responses import HTMLResponse
 
 from previewdrop.web.pages.page import page
+from previewdrop.web.pages.sorry import sorry
 
 
 def signed_out(port: int | None) -> HTMLResponse:
@@ -31,11 +32,11 @@ def used(port: int | None) -> HTMLResponse:
 
 def another_site() -> HTMLResponse:
     """For a form that is not of a page of ours."""
-    values = {
-        "title": "This came from another site",
-        "message": "Nothing was changed. Open the dashboard itself and try there.",
-    }
-    return page("sorry.html", values, status=HTTPStatus.FORBIDDEN)
+    return sorry(
+        "This came from another site",
+        "Nothing was changed. Open the dashboard itself and try there.",
+        HTTPStatus.FORBIDDEN,
+    )
 
 
 def _page(title: str, message: str, status: HTTPStatus, port: int | None) -> HTMLResponse:
