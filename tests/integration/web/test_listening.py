@@ -27,7 +27,7 @@ async def listening(changes: Changes) -> AsyncGenerator[Changes]:
 
 
 async def test_nothing_ends_the_listening(
-    listening: Changes, state: StateDatabase, main: PreviewRow, store: Store
+    main: PreviewRow, listening: Changes, state: StateDatabase, store: Store
 ) -> None:
     with listening.follow() as queue:
         async with await psycopg.AsyncConnection.connect(state.conninfo, autocommit=True) as other:
