@@ -103,7 +103,7 @@ class InMemory:
 
     def label(self, pull: Pull, name: str, login: str) -> None:
         key = (self.shop.id, pull.number, name.lower())
-        self.host.labelled_by[key] = Labelled(login, datetime.now(UTC))
+        self.host.labelled_by[key] = Labelled(login, False, datetime.now(UTC))
         self.host.add(self.shop, replace(pull, labels=pull.labels | {name}))
 
     def unlabel(self, pull: Pull, name: str) -> None:

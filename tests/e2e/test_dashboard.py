@@ -120,12 +120,17 @@ async def test_github_is_connected_and_a_repository_added(
     await page.get_by_role("button", name="Connect").click()
     await expect(page.get_by_role("heading")).to_contain_text("is registered")
     await page.screenshot(path=tmp_path / "registered.png", full_page=True)
+    dashboard = await page.get_by_role("link", name="add projects").get_attribute("href")
+    before = await browser.new_page()
+    await before.goto(f"{api(server)}{dashboard}")
+    await expect(before.get_by_text("It is installed nowhere yet.")).to_be_visible()
     async with browser.expect_page() as opened:
         await page.get_by_role("link", name="Choose repositories").click()
     chosen = await opened.value
     await expect(chosen.get_by_role("heading")).to_have_text("The App is installed")
     await page.get_by_role("link", name="add projects").click()
     await expect(page.get_by_text("hears webhooks")).to_be_visible()
+    await expect(page.get_by_text("installed nowhere")).to_have_count(0)
     await expect(page.get_by_role("listitem")).to_contain_text("acme")
     await page.screenshot(path=tmp_path / "repositories.png", full_page=True)
     await page.get_by_role("button", name="Add acme/shop").click()

@@ -13,6 +13,7 @@ from previewdrop.web.gate import Gate
 from previewdrop.web.session import COOKIE, TICKET_LASTS, WEEK, Sessions, Tickets
 
 TOKEN = Secret("the-token")
+PUBLIC = "https://previews.acme.com"
 
 
 def cookie(value: str, before: str = "") -> str:
@@ -92,7 +93,7 @@ async def _inside(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def passes(method: str, path: str, **headers: str) -> int:
-    transport: Any = httpx2.ASGITransport(app=Gate(_inside, TOKEN, Sessions(TOKEN)))
+    transport: Any = httpx2.ASGITransport(app=Gate(_inside, TOKEN, Sessions(TOKEN), PUBLIC))
     async with httpx2.AsyncClient(transport=transport, base_url="http://here:7780") as client:
         return (await client.request(method, path, headers=headers)).status_code
 
@@ -114,6 +115,10 @@ async def test_a_session_opens_the_dashboard_and_nothing_else():
         ("http://here:7780", 200),
         ("http://here:9000", 403),
         ("http://pr-42.here:7780", 403),
+        ("https://previews.acme.com", 200),
+        ("https://evil.acme.com", 403),
+        ("https://evil.com/https://previews.acme.com.evil.com", 403),
+        ("http://[", 403),
         ("null", 403),
         ("", 403),
     ],

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import webbrowser
-
 import typer
 
-from previewdrop.cli import client
+from previewdrop.cli import browser, client
 from previewdrop.cli.options import Json, print_json
 
 commands = typer.Typer(rich_markup_mode=None)
@@ -29,4 +27,4 @@ def dashboard(json: Json = False) -> None:
         print_json(signed)
         return
     typer.echo(signed["url"])
-    webbrowser.open(signed["url"])
+    browser.show(signed["url"])

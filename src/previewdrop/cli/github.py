@@ -203,10 +203,14 @@ def add(
     if json:
         print_json(added)
         return
-    typer.echo(
-        f"{plain(added['repository'])} is the project {added['project']['name']}. "
-        "Its open pull requests get previews now."
-    )
+    repository = plain(added["repository"])
+    if added["moved"]:
+        typer.echo(f"{', '.join(added['moved'])} of {repository} moved to this connection.")
+    else:
+        typer.echo(
+            f"{repository} is the project {added['project']['name']}. "
+            "Its open pull requests get previews now."
+        )
     _warn(added["warnings"])
     if not added["webhooks"]:
         typer.echo("  Until it is told, PreviewDrop looks for changes every five minutes.")

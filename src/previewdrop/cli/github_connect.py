@@ -5,11 +5,10 @@ from __future__ import annotations
 import getpass
 import sys
 import time
-import webbrowser
 
 from rich.text import Text
 
-from previewdrop.cli import screen
+from previewdrop.cli import browser, screen
 from previewdrop.cli.client import Api
 from previewdrop.cli.errors import WrongUsage
 from previewdrop.cli.printable import plain
@@ -36,8 +35,8 @@ def ended(api: Api, attempt: GitHubAttempt, *, quiet: bool) -> Connected:
     """The connection, once GitHub has registered the App in the browser; BadInput if it refuses."""
     terminal = screen.console(stderr=quiet)
     screen.show(terminal, [Text("Open this page in a browser:"), Text(f"  {attempt['url']}")])
-    if terminal.is_terminal and attempt["url"]:
-        webbrowser.open(attempt["url"])
+    if attempt["url"]:
+        browser.show(attempt["url"])
     with screen.spinner(terminal, "Waiting for GitHub to register the App."):
         while True:
             now: GitHubAttempt = api.get(f"/api/v1/github/attempts/{attempt['id']}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import webbrowser
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from previewdrop.cli import client, screen, tables
+from previewdrop.cli import browser, client, screen, tables
 from previewdrop.cli.client import Api, preview_path
 from previewdrop.cli.errors import WrongUsage
 from previewdrop.cli.follow import Outcome, follow
@@ -111,7 +110,7 @@ def open_(
     preview = the_preview(client.connect(), name)
     url = preview["docs_url"] if docs else preview["url"]
     typer.echo(url)
-    webbrowser.open(url)
+    browser.show(url)
 
 
 class _Removal:

@@ -131,6 +131,7 @@ class GitHubRepository(TypedDict):
     private: bool
     connection: int
     projects: list[str]
+    followed: bool
 
 
 class GitHubRepositories(TypedDict):
@@ -141,5 +142,6 @@ class GitHubRepositories(TypedDict):
 class GitHubProject(TypedDict):
     project: Project
     repository: str
+    moved: list[str]
     webhooks: bool
     warnings: list[str]

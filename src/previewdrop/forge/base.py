@@ -96,9 +96,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Somebody set a label, at the host's time `at`."""
+    """Somebody set a label, at the host's time `at`; `bot` tells that it was no person."""
 
     author: str
+    bot: bool
     at: datetime
 
 

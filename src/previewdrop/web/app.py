@@ -40,7 +40,9 @@ def create_app(control: Control, changes: Changes) -> FastAPI:
     app.state.notices = Notices()
     app.state.tickets = Tickets()
     app.state.sessions = sessions = Sessions(control.token)
-    app.add_middleware(Gate, token=control.token, sessions=sessions)
+    app.add_middleware(
+        Gate, token=control.token, sessions=sessions, public=control.settings.public_url
+    )
     add_problem_handlers(app)
     for routes in (server, projects, variables, previews, streams, webhooks, home):
         app.include_router(routes.router)

@@ -42,10 +42,13 @@ class Gate:
     that a browser would send the cookie along from there.
     """
 
-    def __init__(self, app: ASGIApp, token: Secret, sessions: Sessions) -> None:
+    def __init__(
+        self, app: ASGIApp, token: Secret, sessions: Sessions, public: str | None = None
+    ) -> None:
         self._app = app
         self._expected = f"Bearer {token.reveal()}".encode()
         self._sessions = sessions
+        self._public = "" if public is None else "://".join(urlsplit(public)[:2])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = None if scope["type"] == "lifespan" else self._refusal(scope)
@@ -71,5 +74,7 @@ class Gate:
             return signed_out(asked.url.port)
         if asked.scope["method"] in _READING:
             return None
-        origin = urlsplit(asked.headers.get("origin", "")).netloc
-        return None if origin and origin == asked.headers.get("host") else another_site()
+        origin = asked.headers.get("origin", "")
+        # A proxy in front of us may have put another name into Host.
+        ours = origin == self._public or origin.endswith(f"://{asked.headers.get('host')}")
+        return None if origin and ours else another_site()

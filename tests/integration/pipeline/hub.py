@@ -154,11 +154,17 @@ class Hub:
         return comment
 
     def label(
-        self, name: str, author: str = "ali", number: int = NUMBER, at: datetime | None = None
+        self,
+        name: str,
+        author: str = "ali",
+        number: int = NUMBER,
+        at: datetime | None = None,
+        *,
+        bot: bool = False,
     ) -> PullChanged:
         """A label that somebody sets, now or `at` another time."""
         key = (REPOSITORY, number, name.lower())
-        self.forge.labelled_by[key] = Labelled(author, at or datetime.now(UTC))
+        self.forge.labelled_by[key] = Labelled(author, bot, at or datetime.now(UTC))
         labels = self.forge.pulls[REPOSITORY, number].labels | {name}
         return self.changed(number=number, labels=labels)
 

@@ -192,7 +192,7 @@ async def test_an_app_from_a_terminal_over_the_browser_to_a_project(
         "repositories": [
             {
                 "name": "acme/shop", "url": shop.url, "private": True,
-                "connection": connection["id"], "projects": [],
+                "connection": connection["id"], "projects": [], "followed": False,
             }
         ],
         "warnings": [],
@@ -393,6 +393,27 @@ async def test_a_newer_app_takes_projects_over(
             assert (await api.post("/projects", json=second)).status_code == 201
     linked = await store.forges.projects(newest["id"], shop.id)
     assert sorted(each.name for each in linked) == ["backend", "shop"]
+
+
+async def test_a_silent_newer_app_gives_no_project_back(
+    api: httpx2.AsyncClient, browser: Browser, enterprise: GitHub, shop: Repository, store: Store
+) -> None:
+    enterprise.choice = shop.owner, [shop]
+    for _ in range(2):
+        begun = await connect(api, organization="acme")
+        await browser.submit(await browser.open(begun["url"]))
+        newest = (await api.get("/connections")).json()[-1]
+        await browser.open(newest["install_url"])
+    await api.post("/projects", json={"repository": "acme/shop"})
+    [listed] = (await api.get("/repositories")).json()["repositories"]
+    assert (listed["connection"], listed["followed"]) == (newest["id"], True)
+    list(enterprise.apps.values())[-1].installations.clear()
+    [listed] = (await api.get("/repositories")).json()["repositories"]
+    assert listed["connection"] != newest["id"]
+    again = await api.post("/projects", json={"repository": "acme/shop"})
+    assert again.status_code == 409
+    [project] = await store.forges.projects(newest["id"], shop.id)
+    assert project.name == "shop"
 
 
 async def test_where_the_apps_are_installed(

@@ -22,7 +22,9 @@ PROJECT = {
     "name": "shop", "source": "https://github.com/acme/shop.git", "settings": {}, "previews": 0,
     "created_at": "2026-05-20T09:00:00Z",
 }  # fmt: skip
-ADDED = {"project": PROJECT, "repository": "acme/shop", "webhooks": True, "warnings": []}
+ADDED = {
+    "project": PROJECT, "repository": "acme/shop", "moved": [], "webhooks": True, "warnings": [],
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -139,12 +141,15 @@ def test_repositories(server: Any, capsys: Any):
 
 def test_adding(server: Any, capsys: Any):
     unheard = {**ADDED, "webhooks": False, "warnings": ["GitHub refused it."]}
-    server.on("POST", "/api/v1/github/projects", (201, ADDED), (201, unheard))
+    moved = {**ADDED, "moved": ["shop", "backend"]}
+    server.on("POST", "/api/v1/github/projects", (201, ADDED), (201, moved), (201, unheard))
     assert run(["github", "add", "acme/shop"]) == 0
     assert server.asked[0][2] == {"repository": "acme/shop", "name": None}
     assert capsys.readouterr().out == (
         "acme/shop is the project shop. Its open pull requests get previews now.\n"
     )
+    assert run(["github", "add", "acme/shop"]) == 0
+    assert capsys.readouterr().out == "shop, backend of acme/shop moved to this connection.\n"
     assert run(["github", "add", "acme/shop", "--name", "x"]) == 0
     output = capsys.readouterr()
     assert output.err == "! GitHub refused it.\n"

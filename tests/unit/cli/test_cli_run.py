@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from previewdrop.cli import previews, run, up
+from previewdrop.cli import browser, run, up
 from previewdrop.cli.repository import Repository
 from previewdrop.domain.errors import BadSource
 from previewdrop.domain.secret import Secret
@@ -251,10 +251,46 @@ def test_down_of_nothing(server: Any, capsys: Any) -> None:
 
 def test_open(one: Any, monkeypatch: Any, capsys: Any) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(previews.webbrowser, "open", opened.append)
+    monkeypatch.setattr(browser, "show", opened.append)
     assert run(["open", "--docs"]) == 0
     assert opened == ["https://feature-new-auth.shop.localhost:7443/docs"]
     assert capsys.readouterr().out == f"{opened[0]}\n"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "opens"),
+    [
+        (True, {"DISPLAY": ":0"}, True),
+        (True, {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        (False, {"DISPLAY": ":0"}, False),
+        (True, {}, False),
+        (True, {"DISPLAY": ":10", "SSH_CONNECTION": "1 2 3 4"}, False),
+    ],
+)
+def test_a_page_is_opened_where_somebody_looks(
+    terminal: bool, environment: dict[str, str], opens: bool, monkeypatch: Any
+) -> None:
+    opened: list[str] = []
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(browser.webbrowser, "open", opened.append)
+    monkeypatch.setattr(browser.sys, "platform", "linux")
+    monkeypatch.setattr(browser.sys.stdout, "isatty", lambda: terminal)
+    browser.show("http://here")
+    assert opened == (["http://here"] if opens else [])
+
+
+def test_dashboard(server: Any, monkeypatch: Any, capsys: Any) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(browser, "show", opened.append)
+    server.on("POST", "/api/v1/sign-ins", (201, {"url": "http://here/sign-in?ticket=t"}))
+    assert run(["dashboard"]) == 0
+    assert capsys.readouterr().out == "http://here/sign-in?ticket=t\n"
+    assert run(["dashboard", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"url": "http://here/sign-in?ticket=t"}
+    assert opened == ["http://here/sign-in?ticket=t"]
 
 
 @pytest.mark.parametrize("action", ["redeploy", "reset-db"])

@@ -280,11 +280,13 @@ async def test_who_set_a_label():
         event("labeled", "approve-preview", "bob", 3),
         event("labeled", "bug", "carol", 4),
         event("closed", None, "carol", 5),
+        {"event": "renamed", "actor": {"login": ""}, "label": {"name": None}},
+        {},
     ]
     more = [event("labeled", "also", None, 6), event("unlabeled", "also", None, 7)]
     github = Scripted(answer(events, headers=NEXT), answer(more))
     told = await forge(github).labelled(SHOP, 42, ["approve-preview", "also"])
-    assert told == Labelled("bob", datetime(2026, 1, 1, 10, 3, tzinfo=UTC))
+    assert told == Labelled("bob", False, datetime(2026, 1, 1, 10, 3, tzinfo=UTC))
     assert github.places[0] == "GET /repos/acme/shop/issues/42/events?per_page=100&page=1"
     assert await forge(Scripted(answer([]))).labelled(SHOP, 42, ["also"]) is None
 

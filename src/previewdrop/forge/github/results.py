@@ -120,9 +120,14 @@ class CommentPayload(Payload):
 
 
 class IssueEvent(Payload):
-    """Something that happened to a pull request; `label` only where it is about one."""
+    """Something that happened to a pull request. There are many kinds, all of other shapes."""
 
-    event: Text
-    actor: User | None
+    event: Text = ""
+
+
+class LabelEvent(IssueEvent):
+    """`labeled` or `unlabeled`."""
+
+    actor: User | None = None
     created_at: AwareDatetime
-    label: Label | None = None
+    label: Label

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from previewdrop.domain.errors import BadInput, PreviewDropError
 from previewdrop.web.api.depends import ControlDep, SessionsDep
 from previewdrop.web.github import projects, routes
 from previewdrop.web.github.depends import AttemptsDep, NoticesDep
 from previewdrop.web.github.schema import (
-    GitHubInstallation,
     GitHubProject,
     GitHubProjectRequest,
     GitHubRepository,
@@ -24,6 +24,8 @@ from previewdrop.web.pages.forms import Notice, fields
 from previewdrop.web.pages.page import page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+_CHOSEN: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, lt=2**31)])
 
 _MOST = 100
 """Repositories on the page; others are found by a part of their name."""
@@ -44,11 +46,14 @@ async def show(
         projects.list_repositories(control),
     )
     matching = [each for each in reached.repositories if find.lower() in each.name.lower()]
-    matching.sort(key=lambda each: bool(each.projects))
+    matching.sort(key=lambda each: each.followed)
     values = {
         "root": sessions.path,
         "connections": connections,
-        "installations": _by_connection(installed.installations),
+        "installations": {
+            each.id: [one for one in installed.installations if one.connection == each.id]
+            for each in connections
+        },
         "repositories": matching[:_MOST],
         "more": len(matching) - _MOST,
         "all": len(reached.repositories),
@@ -74,10 +79,7 @@ async def connect(
     try:
         given = GitHubRequest.model_validate(await fields(request))
         begun = await routes.connect(given, request, control, attempts)
-    except ValidationError as error:
-        complaint = error.errors()[0]
-        return _told(back, notices.keep(_refused(BadInput(f"{complaint['loc'][0]} is wrong."))))
-    except PreviewDropError as error:
+    except (PreviewDropError, ValidationError) as error:
         return _told(back, notices.keep(_refused(error)))
     attempt = attempts.seen(begun.id) if begun.id else None
     if begun.url is None or attempt is None:
@@ -98,7 +100,7 @@ async def add(
             raise BadInput("No repository was chosen.")
         made = await projects.add_project(GitHubProjectRequest(repository=repository), control)
         notice = _added(made)
-    except PreviewDropError as error:
+    except (PreviewDropError, ValidationError) as error:
         notice = _refused(error)
     return _told(f"{sessions.path}/github", notices.keep(notice))
 
@@ -109,15 +111,13 @@ async def disconnect(
 ) -> Response:
     """Forgets one connection; its projects and previews stay."""
     try:
-        connection = (await fields(request)).get("connection", "")
-        if not connection.isdecimal():
-            raise BadInput("No connection was chosen.")
-        gone = await routes.disconnect(int(connection), control)
+        chosen = _CHOSEN.validate_python((await fields(request)).get("connection"))
+        gone = await routes.disconnect(chosen, control)
         notice = Notice(
             f"{gone.slug or gone.kind} at {gone.url} is disconnected.",
             ("Its projects and previews stay; pull requests drive them no more.",),
         )
-    except PreviewDropError as error:
+    except (PreviewDropError, ValidationError) as error:
         notice = _refused(error)
     return _told(f"{sessions.path}/github", notices.keep(notice))
 
@@ -131,22 +131,20 @@ def _added(made: GitHubProject) -> Notice:
     more = list(made.warnings)
     if not made.webhooks:
         more.append("Until GitHub tells, PreviewDrop looks for changes every five minutes.")
+    if made.moved:
+        moved = ", ".join(made.moved)
+        return Notice(f"{moved} of {made.repository} moved to this connection.", tuple(more))
     name = made.project.name
     said = f"{made.repository} is the project {name}. Its open pull requests get previews now."
     return Notice(said, tuple(more))
 
 
-def _refused(error: PreviewDropError) -> Notice:
+def _refused(error: PreviewDropError | ValidationError) -> Notice:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "The form"
+        return Notice(f"{where} is wrong: {first['msg']}.", bad=True)
     return Notice(error.message, (error.hint,) if error.hint else (), bad=True)
-
-
-def _by_connection(
-    installations: list[GitHubInstallation],
-) -> dict[int, list[GitHubInstallation]]:
-    found: dict[int, list[GitHubInstallation]] = {}
-    for each in installations:
-        found.setdefault(each.connection, []).append(each)
-    return found
 
 
 def _page_of(repository: GitHubRepository) -> str:

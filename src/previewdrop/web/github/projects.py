@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -9,6 +10,7 @@ from fastapi import APIRouter
 from previewdrop.domain.errors import Conflict, PreviewDropError
 from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.host import host
+from previewdrop.store.forges import StoredForge
 from previewdrop.store.tables import Project
 from previewdrop.web.api.depends import ControlDep
 from previewdrop.web.api.projects import added
@@ -31,17 +33,21 @@ router = APIRouter(prefix="/api/v1/github", tags=["github"])
 async def list_repositories(control: ControlDep) -> GitHubRepositories:
     """All that the connections see. `warnings` has those that did not answer."""
     there, silent = await repositories.reached(control.hosts)
+    known = await repositories.known(control.hosts)
     projects = [project for project, _ in await control.store.projects.all()]
-    shown = [
-        GitHubRepository(
-            name=each.repository.name,
-            url=each.repository.url,
-            private=each.repository.private,
-            connection=each.stored.id,
-            projects=[one.name for one in projects if _is(one, each)],
+    shown: list[GitHubRepository] = []
+    for each in there:
+        its = [one for one in projects if _is(one, each)]
+        shown.append(
+            GitHubRepository(
+                name=each.repository.name,
+                url=each.repository.url,
+                private=each.repository.private,
+                connection=each.stored.id,
+                projects=[one.name for one in its],
+                followed=bool(its) and not (_free(its) or _behind(its, each, known)),
+            )
         )
-        for each in there
-    ]
     return GitHubRepositories(repositories=shown, warnings=list(silent))
 
 
@@ -55,7 +61,10 @@ async def add_project(body: GitHubProjectRequest, control: ControlDep) -> GitHub
     """
     found = await repositories.find(control.hosts, body.repository)
     there = [one for one, _ in await control.store.projects.all() if _is(one, found)]
-    chosen = _to_link(there, found, body.name)
+    known = await repositories.known(control.hosts)
+    named = [each for each in there if body.name in (None, each.name)]
+    behind = _behind(named, found, known)
+    chosen = _free(named)[:1] or behind
     if not chosen:
         if there and body.name is None:
             raise Conflict(
@@ -74,6 +83,7 @@ async def add_project(body: GitHubProjectRequest, control: ControlDep) -> GitHub
     return GitHubProject(
         project=project_view(project, len(await control.store.previews.all(project.name))),
         repository=repository.name,
+        moved=[each.name for each in chosen if each in behind],
         webhooks=webhooks,
         warnings=warnings,
     )
@@ -100,14 +110,25 @@ async def _webhooks(found: Reached, control: Control) -> tuple[bool, list[str]]:
     return True, []
 
 
-def _to_link(there: list[Project], found: Reached, name: str | None) -> list[Project]:
-    """The project of this repository that no host tells of yet, or all that another one tells of.
+def _free(projects: list[Project]) -> list[Project]:
+    """Those that no host tells of yet."""
+    return [each for each in projects if each.present and each.forge_id is None]
 
-    A connection is left for a newer one: an App's address for webhooks, for one, is fixed.
+
+def _behind(
+    projects: list[Project], found: Reached, known: Mapping[int, StoredForge]
+) -> list[Project]:
+    """Those that an older connection tells of: an App's address for webhooks, for one, is fixed.
+
+    One that does not answer at the moment is left for none that comes after it.
     """
-    named = [each for each in there if each.present and name in (None, each.name)]
-    free = [each for each in named if each.forge_id is None]
-    return free[:1] or [each for each in named if each.forge_id != found.stored.id]
+    return [
+        each
+        for each in projects
+        if each.present
+        and (former := known.get(each.forge_id or 0)) is not None
+        and repositories.rank(found.stored) < repositories.rank(former)
+    ]
 
 
 def _is(project: Project, one: Reached) -> bool:

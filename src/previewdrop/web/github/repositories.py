@@ -39,10 +39,9 @@ class Installed:
 async def reached(hosts: Hosts) -> tuple[Sequence[Reached], Sequence[str]]:
     """Every repository once, by name, and a sentence for each connection that did not tell.
 
-    An App comes before a token that sees the same: it may do less, and is told more. Of two Apps
-    the newer one counts.
+    An App comes before a token that sees the same, and of two Apps the newer one.
     """
-    connections = sorted(await connected(hosts), key=_rank)
+    connections = sorted(await connected(hosts), key=lambda each: rank(each[0]))
     told = await asyncio.gather(*(_told_by(*each) for each in connections))
     found: dict[str, Reached] = {}
     for each in (one for there, _ in told for one in there):
@@ -58,14 +57,19 @@ async def installed(hosts: Hosts) -> tuple[Sequence[Installed], Sequence[str]]:
     return there, [silent for _, silent in told if silent]
 
 
+def rank(stored: StoredForge) -> tuple[bool, int]:
+    """The lower, the better: an App may do less than a token, and is told more."""
+    return stored.app is None, -stored.id
+
+
+async def known(hosts: Hosts) -> dict[int, StoredForge]:
+    """The connections to GitHub by their ids."""
+    return {stored.id: stored for stored, _ in await connected(hosts)}
+
+
 async def connected(hosts: Hosts) -> list[tuple[StoredForge, Forge]]:
     """The connections to GitHub."""
     return [each for each in await hosts() if each[0].kind == KIND]
-
-
-def _rank(connection: tuple[StoredForge, Forge]) -> tuple[bool, int]:
-    stored, _ = connection
-    return stored.app is None, -stored.id
 
 
 async def _told_by(stored: StoredForge, forge: Forge) -> tuple[list[Reached], str | None]:

@@ -64,13 +64,17 @@ class AttemptView(Model):
 
 
 class GitHubRepository(Model):
-    """A repository within reach of a connection, and the projects that it is."""
+    """A repository within reach of a connection, and the projects that it is.
+
+    `followed` tells whether its pull requests drive all of these; adding it makes it so.
+    """
 
     name: str
     url: str
     private: bool
     connection: int
     projects: list[str]
+    followed: bool
 
 
 class GitHubRepositories(Model):
@@ -86,9 +90,13 @@ class GitHubProjectRequest(Model):
 
 
 class GitHubProject(Model):
-    """A project and its repository; `webhooks` tells whether GitHub will send what happens."""
+    """A project and its repository; `webhooks` tells whether GitHub will send what happens.
+
+    `moved` are the projects of it that followed an older connection until now.
+    """
 
     project: ProjectView
     repository: str
+    moved: list[str]
     webhooks: bool
     warnings: list[str]
