@@ -93,7 +93,7 @@ def test_only_web_addresses_have_a_site():
     ],
 )
 def test_addresses_of_submodules(base: str, url: str, text: str):
-    assert join_address(parse_address(base), url, folders=True).text == text
+    assert join_address(parse_address(base), url, ours=True).text == text
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,11 @@ def test_addresses_of_submodules(base: str, url: str, text: str):
         ("https://git.example/shop", "ext::sh -c id"),
         ("https://git.example/shop", "-evil"),
         ("https://git.example/shop", "lib"),
+        ("https://git.example/shop", "ssh://git@git.example/lib"),
+        ("https://git.example/shop", "git@git.example:lib"),
+        ("git@git.example:team/shop", "../lib"),
     ],
 )
-def test_a_remote_repository_cannot_name_a_folder_here(base: str, url: str):
+def test_a_remote_repository_cannot_name_a_folder_here_or_use_a_key(base: str, url: str):
     with pytest.raises(BadSource):
-        join_address(parse_address(base), url, folders=False)
+        join_address(parse_address(base), url, ours=False)

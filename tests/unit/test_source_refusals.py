@@ -2,7 +2,7 @@
 
 import pytest
 
-from previewdrop.domain.errors import BadSource, PreviewDropError, Unavailable
+from previewdrop.domain.errors import BadSource, NoAccess, PreviewDropError, Unavailable
 from previewdrop.source.refusals import (
     is_no_single_commit,
     is_unknown_commit,
@@ -14,17 +14,17 @@ from previewdrop.source.refusals import (
 @pytest.mark.parametrize(
     ("errors", "kind", "message"),
     [
-        ("fatal: Authentication failed for 'https://x/'", BadSource, "refused the login"),
+        ("fatal: Authentication failed for 'https://x/'", NoAccess, "refused the login"),
         (
             "fatal: could not read Username for 'https://x': terminal prompts disabled",
-            BadSource,
+            NoAccess,
             "refused the login",
         ),
-        ("git@x: Permission denied (publickey).", BadSource, "refused the login"),
+        ("git@x: Permission denied (publickey).", NoAccess, "refused the login"),
         ("Host key verification failed.", BadSource, "host key"),
-        ("remote: Repository not found.", BadSource, "no repository"),
-        ("fatal: repository 'https://x/y/' not found", BadSource, "no repository"),
-        ("fatal: remote error: access denied or repository not exported: /x", BadSource, "no repo"),
+        ("remote: Repository not found.", NoAccess, "no repository"),
+        ("fatal: repository 'https://x/y/' not found", NoAccess, "no repository"),
+        ("fatal: remote error: access denied or repository not exported: /x", NoAccess, "no repo"),
         ("fatal: transport 'ext' not allowed", BadSource, "transport"),
         ("error: index-pack died of signal 25", BadSource, "more than a commit"),
         ("fatal: write error: No space left on device", Unavailable, "disk is full"),

@@ -6,6 +6,7 @@
     │   ├── BadConfig         previewdrop.toml, [tool.previewdrop] or a project setting
     │   ├── BadTemplate       an env template: unknown variable, cycle, invalid line
     │   └── BadSource         not a repository, unknown branch or commit, unsafe content
+    │       └── NoAccess      no such repository, or the login does not open it
     ├── NotFound              no such project, preview or deployment
     ├── Conflict              it exists already, or a limit is reached
     ├── StageFailed           one stage of one deployment ended badly; carries what to tell
@@ -51,6 +52,10 @@ class BadTemplate(BadInput):
 
 class BadSource(BadInput):
     """A repository, branch or commit that cannot be used."""
+
+
+class NoAccess(BadSource):
+    """A repository that is not there, or is hidden from us: hosts do not tell these apart."""
 
 
 class NotFound(PreviewDropError):

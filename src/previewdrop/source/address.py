@@ -13,6 +13,7 @@ from previewdrop.domain.secret import Secret
 
 _REMOTE_SCHEMES = frozenset({"http", "https", "ssh", "git", "git+ssh", "ssh+git"})
 _WEB_SCHEMES = frozenset({"http", "https"})
+_KEYLESS = ("http://", "https://", "git://")
 _SCP = re.compile(r"(?P<host>[^/:\[\]]+|[^/:]*\[[0-9a-fA-F:.]+\]):(?P<path>.*)", re.DOTALL)
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
@@ -44,6 +45,11 @@ class Address:
             return None
         return f"{parts.scheme}://{parts.netloc}/"
 
+    @property
+    def keyed(self) -> bool:
+        """Whether an ssh key of this machine opens it."""
+        return self.url is not None and not self.url.startswith(_KEYLESS)
+
 
 def parse_address(source: str) -> Address:
     """The address that a user wrote; BadSource for what git must not be given."""
@@ -59,19 +65,24 @@ def parse_address(source: str) -> Address:
     return _folder(Path(source).expanduser())
 
 
-def join_address(base: Address, url: str, *, folders: bool) -> Address:
+def join_address(base: Address, url: str, *, ours: bool) -> Address:
     """The address of a submodule whose `.gitmodules` says `url`, inside the repository `base`.
 
     A relative URL goes from the repository's own address: https://git-scm.com/docs/git-submodule .
-    A folder of this machine is a BadSource unless `folders` allows it: a repository that came over
-    the network must not read here.
+    `ours` tells that `base` is a folder of this machine. A repository that came over the network
+    must not read here, nor elsewhere with an ssh key of this machine: both are a BadSource then.
     """
     if url.startswith(("./", "../")) or url in (".", ".."):
         address = parse_address(_climb(str(base.folder or base.url), url))
     else:
         address = parse_address(url)
-    if address.folder and not folders:
-        raise BadSource(f"{url!a} is a folder of this machine.", "Use an https or ssh URL.")
+    if address.folder and not ours:
+        raise BadSource(f"{url!a} is a folder of this machine.", "Use an https URL.")
+    if address.keyed and not ours:
+        raise BadSource(
+            f"{address.text} needs an ssh key, and submodules are fetched without a login.",
+            "Give the https URL of a public repository in .gitmodules.",
+        )
     return address
 
 

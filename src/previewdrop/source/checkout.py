@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from previewdrop.domain.errors import BadSource, Unavailable
+from previewdrop.domain.errors import BadSource, NoAccess, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.source import commands
 from previewdrop.source.address import Address, parse_address
@@ -88,7 +88,8 @@ class Checkouts:
         async with _within(timeout, address):
             if address.folder:
                 return find_repository(address.folder).default_branch()
-            return await self._remote(address, credentials).default_branch()
+            remote = self._remote(address, self._mirror(address), credentials)
+            return await remote.default_branch()
 
     async def resolve(
         self,
@@ -102,9 +103,10 @@ class Checkouts:
         address, ref = parse_address(source), full_ref(branch)
         async with _within(timeout, address):
             if address.folder:
-                repository = find_repository(address.folder)
-                return await self._show(address, _tip(repository, ref, address))
-            return await self._show(address, await self._fetch_ref(address, ref, credentials))
+                sha = _tip(find_repository(address.folder), ref, address)
+            else:
+                sha = await self._fetch_ref(address, ref, credentials)
+            return await self._show(address, self._mirror(address), sha)
 
     async def commit(
         self,
@@ -120,13 +122,14 @@ class Checkouts:
         a whole sha everywhere.
         """
         address, wanted = parse_address(source), check_sha(sha)
+        mirror = self._mirror(address)
         async with _within(timeout, address):
             if address.folder:
                 find_repository(address.folder)
             else:
                 wanted = await self._complete(address, wanted, credentials)
-                await self._obtain(address, wanted, credentials)
-            return await self._show(address, wanted)
+                await self._obtain(address, mirror, wanted, credentials)
+            return await self._show(address, mirror, wanted)
 
     async def fetch(
         self,
@@ -151,9 +154,10 @@ class Checkouts:
                 log(f"Fetching {branch} of {address.text}")
                 return await self._fetch_ref(address, full_ref(branch), credentials)
             sha = _whole(commit)
-            if not self._mirror(address).has(sha):
+            mirror = self._mirror(address)
+            if not mirror.has(sha):
                 log(f"Fetching {sha[:7]} of {address.text}")
-            await self._obtain(address, sha, credentials)
+            await self._obtain(address, mirror, sha, credentials)
             return sha
 
     async def export(
@@ -164,13 +168,13 @@ class Checkouts:
         log: LogLine = lambda line: None,
         *,
         timeout: float = _TIMEOUT,
-        credentials: Secret | None = None,
     ) -> Export:
         """Writes exactly that commit, which was fetched before, to the folder `target`.
 
-        There is no `.git` in it; submodules are in it and are fetched where needed. The folder
-        appears whole or not at all. When the same commit is there already it is left alone, another
-        one is replaced.
+        There is no `.git` in it; submodules are in it and are fetched where needed, without a
+        login: the commit names them, and must not choose what a login reads. The folder appears
+        whole or not at all. When the same commit is there already it is left alone, another one is
+        replaced.
         """
         address, wanted = parse_address(source), _whole(sha)
         key = f"{address.text} {wanted}"
@@ -184,11 +188,13 @@ class Checkouts:
             mirror.touch(wanted)
 
             async def obtain(place: Address, module_sha: str) -> Mirror:
-                own = place.site is not None and place.site == address.site
-                login = (credentials or address.login) if own else None
                 log(f"Fetching submodule {place.text} at {module_sha[:7]}")
-                mirror.add_module(self._mirror(place).path.name)
-                return await self._obtain(place, module_sha, login)
+                module = self._mirror(place, within=address)
+                mirror.add_module(module.path.name)
+                try:
+                    return await self._obtain(place, module, module_sha)
+                except NoAccess as error:
+                    raise _not_public(place) from error
 
             parts = await gather(
                 address, mirror, wanted, obtain, files=self._file_limit, size=self._byte_limit
@@ -246,31 +252,37 @@ class Checkouts:
             await self.remove_export(self._checkouts / name)
         return removed
 
-    def _mirror(self, address: Address) -> Mirror:
-        name = mirror_folder(address.text)
+    def _mirror(self, address: Address, within: Address | None = None) -> Mirror:
+        """That of a project's repository, or of a submodule of it, which no other project reads."""
+        # An address has no line breaks, so that neither can pass for the other.
+        place = f"{within.text}\n{address.text}" if within else address.text
+        name = mirror_folder(place)
         return self._mirrors.setdefault(name, Mirror(self._folder / name))
 
-    def _remote(self, address: Address, credentials: Secret | None) -> RemoteRepository:
-        mirror = self._mirror(address)
+    def _remote(
+        self, address: Address, mirror: Mirror, credentials: Secret | None
+    ) -> RemoteRepository:
         mirror.create()
         return remote_repository(address, mirror, self._byte_limit, credentials)
 
     async def _fetch_ref(self, address: Address, ref: str, credentials: Secret | None) -> str:
+        mirror = self._mirror(address)
         if address.folder:
             sha = _tip(find_repository(address.folder), ref, address)
-            sha = sha if ref.startswith("refs/heads/") else (await self._show(address, sha)).sha
-            await self._obtain(address, sha, credentials)
+            if not ref.startswith("refs/heads/"):
+                sha = (await self._show(address, mirror, sha)).sha
+            await self._obtain(address, mirror, sha)
             return sha
-        mirror = self._mirror(address)
         async with mirror.locked() as lock:
-            tip = await self._remote(address, credentials).fetch_ref(ref, lock)
-            sha = (await self._show(address, tip)).sha
+            tip = await self._remote(address, mirror, credentials).fetch_ref(ref, lock)
+            sha = (await self._show(address, mirror, tip)).sha
             mirror.keep(sha)
             return sha
 
-    async def _obtain(self, address: Address, sha: str, credentials: Secret | None) -> Mirror:
-        """The mirror of an address, with the commit in it."""
-        mirror = self._mirror(address)
+    async def _obtain(
+        self, address: Address, mirror: Mirror, sha: str, credentials: Secret | None = None
+    ) -> Mirror:
+        """The mirror, with the commit in it."""
         if mirror.has(sha):
             mirror.touch(sha)
             return mirror
@@ -280,8 +292,8 @@ class Checkouts:
                 if address.folder:
                     await self._copy(find_repository(address.folder), address, mirror, sha, lock)
                 else:
-                    await self._remote(address, credentials).fetch_commit(sha, lock)
-                    await self._show(address, sha)
+                    await self._remote(address, mirror, credentials).fetch_commit(sha, lock)
+                    await self._show(address, mirror, sha)
                 mirror.keep(sha)
         return mirror
 
@@ -302,10 +314,11 @@ class Checkouts:
     async def _complete(self, address: Address, prefix: str, credentials: Secret | None) -> str:
         if SHA.fullmatch(prefix):
             return prefix
-        known = set(self._mirror(address).commits())
+        mirror = self._mirror(address)
+        known = set(mirror.commits())
         found = {sha for sha in known if sha.startswith(prefix)}
         if not found:
-            tips = (await self._remote(address, credentials).branches()).values()
+            tips = (await self._remote(address, mirror, credentials).branches()).values()
             found = {sha for sha in tips if sha.startswith(prefix)}
         if len(found) > 1:
             raise BadSource(f"{prefix} is the beginning of several commits.", "Give more digits.")
@@ -315,8 +328,7 @@ class Checkouts:
             )
         return found.pop()
 
-    async def _show(self, address: Address, sha: str) -> Commit:
-        mirror = self._mirror(address)
+    async def _show(self, address: Address, mirror: Mirror, sha: str) -> Commit:
         mirror.create()
         objects = find_repository(address.folder).objects if address.folder else None
         try:
@@ -362,6 +374,14 @@ async def _within(timeout: float, address: Address) -> AsyncGenerator[None, None
         if is_disk_full(error):
             raise disk_full(address.text) from error
         raise
+
+
+def _not_public(place: Address) -> BadSource:
+    return BadSource(
+        f"{place.text} is not there, or is not public.",
+        "Submodules are fetched without a login: correct its url in .gitmodules, make it public, "
+        "or commit its files instead.",
+    )
 
 
 def _tip(repository: LocalRepository, ref: str, address: Address) -> str:

@@ -148,7 +148,7 @@ async def _places(address: Address, mirror: Mirror, module: Module) -> list[Addr
     """Where a submodule's commits may be, best first: a repository on this machine that has it
     checked out already holds them itself."""
     if address.folder is None:
-        return [join_address(address, module.url, folders=False)]
+        return [join_address(address, module.url, ours=False)]
     repository = find_repository(address.folder)
     own = repository.common / "modules" / module.name
     places = [Address(str(own), folder=own)] if (own / "objects").is_dir() else []
@@ -160,7 +160,7 @@ async def _places(address: Address, mirror: Mirror, module: Module) -> list[Addr
         if origin and not origin.startswith("."):
             base = parse_address(origin)
     try:
-        places.append(join_address(base, module.url, folders=True))
+        places.append(join_address(base, module.url, ours=True))
     except BadSource:
         if not places:
             raise

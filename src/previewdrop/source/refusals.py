@@ -6,7 +6,7 @@ import errno
 import re
 from pathlib import Path
 
-from previewdrop.domain.errors import BadSource, PreviewDropError, Unavailable
+from previewdrop.domain.errors import BadSource, NoAccess, PreviewDropError, Unavailable
 
 _AUTHENTICATION = re.compile(
     r"Authentication failed|could not read (Username|Password)|terminal prompts disabled"
@@ -48,7 +48,7 @@ def is_no_single_commit(errors: str) -> bool:
 def refusal(errors: str, where: str) -> PreviewDropError:
     """The error for a git command that failed on the repository `where`."""
     if _AUTHENTICATION.search(errors):
-        return BadSource(
+        return NoAccess(
             f"{where} refused the login.", "Check the project's token or the server's ssh key."
         )
     if _UNKNOWN_HOST_KEY.search(errors):
@@ -57,7 +57,7 @@ def refusal(errors: str, where: str) -> PreviewDropError:
             "Add it to the server user's ~/.ssh/known_hosts, for example with ssh-keyscan.",
         )
     if _NO_REPOSITORY.search(errors):
-        return BadSource(
+        return NoAccess(
             f"There is no repository at {where}, or it may not be read.",
             "Check the address; a private repository needs a token.",
         )

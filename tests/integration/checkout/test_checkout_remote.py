@@ -188,26 +188,31 @@ async def test_http_errors(repository: Any, checkouts: Checkouts, web: tuple[str
         await checkouts.resolve(f"{url}/nothing", "main", credentials=token)
 
 
-async def test_a_token_is_not_sent_to_a_submodule_elsewhere(
-    new_repository: Make, checkouts: Checkouts, target: Path, web: tuple[str, list[str]]
+@pytest.mark.parametrize("site", ["127.0.0.1", "localhost"])
+async def test_a_submodule_is_nothing_that_only_a_login_reads(
+    new_repository: Make, checkouts: Checkouts, target: Path, web: tuple[str, list[str]], site: str
 ):
     url, seen = web
+    token = Secret("t0ken-value")
+    secret = new_repository("secret")
+    sha = secret.commit(a_txt="1")
     shop = new_repository("shop")
-    sha = shop.commit(a_txt="1")
-    other = url.replace("127.0.0.1", "localhost")
-    (shop.path / ".gitmodules").write_text(
-        f'[submodule "l"]\n\tpath = l\n\turl = {other}/shop/.git\n'
-    )
+    shop.commit(a_txt="1")
+    place = f"{url.replace('127.0.0.1', site)}/secret/.git"
+    (shop.path / ".gitmodules").write_text(f'[submodule "l"]\n\tpath = l\n\turl = {place}\n')
     shop.git("add", ".gitmodules")
     shop.git("update-index", "--add", "--cacheinfo", f"160000,{sha},l")
     shop.git("commit", "--quiet", "-m", "Submodule")
-    shop.git("repack", "-a", "-d", "-q")
-    shop.git("update-server-info")
-    token = Secret("t0ken-value")
+    for repository in (secret, shop):
+        repository.git("repack", "-a", "-d", "-q")
+        repository.git("update-server-info")
+    # Another project has it in its mirror.
+    await checkouts.fetch(place, commit=sha, credentials=token)
     top = await checkouts.fetch(f"{url}/shop/.git", branch="main", credentials=token)
     seen.clear()
-    with pytest.raises(BadSource, match=r"The submodule l cannot be used.*refused the login"):
-        await checkouts.export(f"{url}/shop/.git", top, target, credentials=token)
+    with pytest.raises(BadSource, match=r"The submodule l cannot be used.*not public") as caught:
+        await checkouts.export(f"{url}/shop/.git", top, target)
+    assert "fetched without a login" in str(caught.value)
     assert set(seen) == {""}
 
 

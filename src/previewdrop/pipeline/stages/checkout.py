@@ -20,9 +20,7 @@ async def checkout(work: Deploying) -> None:
                 source, commit=work.commit, log=stage.log, timeout=timeout, credentials=login
             )
             commit = await checkouts.commit(source, sha, timeout=timeout)
-            export = await checkouts.export(
-                source, sha, work.folder, stage.log, timeout=timeout, credentials=login
-            )
+            export = await checkouts.export(source, sha, work.folder, stage.log, timeout=timeout)
             for warning in export.warnings:
                 work.journal.note(warning)
             await work.shop.store.deployments.called(work.deployment_id, commit.title)
