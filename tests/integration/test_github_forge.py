@@ -17,6 +17,7 @@ from github_standin.description import read
 from github_standin.fixture import github
 from github_standin.github import GitHub as StandIn
 from github_standin.repository import Repository as Hosted
+from previewdrop.domain.errors import NoAccess
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Environment, Refused, Status, Verdict
 from previewdrop.forge.events import Repository
@@ -32,6 +33,7 @@ from previewdrop.forge.github.manifest import (
     registration_address,
 )
 from previewdrop.forge.github.parse import parsed
+from previewdrop.source.checkout import Checkouts
 
 __all__ = ["github"]
 
@@ -158,6 +160,26 @@ async def test_a_token_for_a_clone_reads_one_private_repository(
     access = AppAccess(client, App(app.id, Secret(app.pem), Secret("")))
     assert (await access.clone_token(known(shop))) != (await access.token(known(shop)))
     await client.aclose()
+    await forge.aclose()
+
+
+async def test_a_login_that_was_revoked_is_replaced(
+    github: StandIn, shop: Hosted, app: RegisteredApp, forge_of: Forges, tmp_path: Path
+):
+    forge = forge_of(app)
+    checkouts = Checkouts(tmp_path / "mirrors", tmp_path / "checkouts", 1_000_000)
+
+    async def tip(password: Secret) -> str:
+        return (await checkouts.resolve(shop.url, "main", credentials=password)).sha
+
+    _, password = await forge.login(known(shop))
+    head = await tip(password)
+    github.tokens.expire()
+    with pytest.raises(NoAccess, match="refused the login"):
+        await tip(password)
+    _, another = await forge.login(known(shop), password)
+    assert await tip(another) == head
+    assert await forge.login(known(shop), password) == ("x-access-token", another)
     await forge.aclose()
 
 

@@ -136,8 +136,14 @@ class Forge(Protocol):
         """Whether somebody may push to the repository."""
         ...
 
-    async def login(self, repository: Repository) -> tuple[str, Secret]:
-        """User name and password for `git fetch` over HTTPS, good for at least ten minutes."""
+    async def login(
+        self, repository: Repository, refused: Secret | None = None
+    ) -> tuple[str, Secret]:
+        """User name and password for `git fetch` over HTTPS, good for at least ten minutes.
+
+        `refused` is a password that Git did not take any more: it is not given out again where the
+        host can make another.
+        """
         ...
 
     async def comment(

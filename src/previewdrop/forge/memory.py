@@ -61,6 +61,7 @@ class MemoryForge(Misbehaving):
         self.deployments: dict[int, tuple[int, Environment]] = {}
         self.reactions: list[tuple[int, str]] = []
         self.webhook = Secret("memory")
+        self.password = Secret("memory-token")
         self._deliveries: dict[str, Delivery] = {}
         self._ids = itertools.count(1)
 
@@ -122,9 +123,13 @@ class MemoryForge(Misbehaving):
         await self._enter("may_write", repository)
         return (repository.id, login) in self.writers
 
-    async def login(self, repository: Repository) -> tuple[str, Secret]:
+    async def login(
+        self, repository: Repository, refused: Secret | None = None
+    ) -> tuple[str, Secret]:
         await self._enter("login", repository)
-        return "memory", Secret("memory-token")
+        if refused == self.password:
+            self.password = Secret(f"memory-token-{next(self._ids)}")
+        return "memory", self.password
 
     async def comment(
         self, repository: Repository, number: int, mark: str, text: str, known: int | None

@@ -60,9 +60,11 @@ class Branches:
         row = await store.previews.existing(project.name, branch, None)
         if row is None and not _ruled(project, branch):
             return
-        login = await self._shop.hosts.login(project)
+        checkouts, source = self._shop.checkouts, project.source
         try:
-            tip = await self._shop.checkouts.resolve(project.source, branch, credentials=login)
+            tip = await self._shop.hosts.with_login(
+                project, lambda login: checkouts.resolve(source, branch, credentials=login)
+            )
         except BadSource as error:
             # It may be that nobody lets us in: a branch is gone when its host says so as well.
             log.info("branch %s: %s", branch, error)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from previewdrop.domain.errors import BadConfig
+from previewdrop.domain.errors import BadConfig, NoAccess
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Forge
 from previewdrop.forge.events import Repository
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _KEPT = 1.0
 """Seconds. Webhooks come by the hundred, and credentials are decrypted each time they are read."""
+
+T = TypeVar("T")
 
 Make = Callable[[StoredForge], Forge]
 
@@ -68,13 +71,24 @@ class Hosts:
         forge = await self.get(project.forge_id)
         return Place(forge, repository_of(project))
 
-    async def login(self, project: Project) -> Secret | None:
-        """What `git fetch` needs: a fresh token of the host, or what the user gave with the URL."""
+    async def with_login(
+        self, project: Project, work: Callable[[Secret | None], Awaitable[T]]
+    ) -> T:
+        """What `work` does with the login of `git fetch`: the host's, or the one of the URL.
+
+        A host's that Git does not take any more, because somebody revoked it, is replaced once.
+        """
         place = await self.of(project)
         if place is None:
-            return self._store.projects.login(project)
+            return await work(self._store.projects.login(project))
         user, password = await place.forge.login(place.repository)
-        return Secret(f"{user}:{password.reveal()}")
+        try:
+            return await work(_pair(user, password))
+        except NoAccess:
+            user, another = await place.forge.login(place.repository, password)
+            if another == password:
+                raise
+        return await work(_pair(user, another))
 
     async def close(self) -> None:
         """Ends the connections of all that were ever made: calls may be under way until now."""
@@ -96,6 +110,10 @@ class Hosts:
             self._made[stored.id] = made = (stored, self._make(stored))
             self._opened.append(made[1])
         return made[1]
+
+
+def _pair(user: str, password: Secret) -> Secret:
+    return Secret(f"{user}:{password.reveal()}")
 
 
 def repository_of(project: Project) -> Repository:

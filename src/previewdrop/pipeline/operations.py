@@ -15,6 +15,7 @@ from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.holdings import passwords
 from previewdrop.pipeline.jobs import Jobs
 from previewdrop.pipeline.revive import detected_of, run_of
+from previewdrop.source.checkout import Commit
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.tables import Project
 
@@ -38,13 +39,16 @@ class LiveOperations:
 
     async def resolve(self, project: Project, branch: str, commit: str | None) -> str:
         """The full SHA of a branch's newest commit, or of `commit`."""
-        checkouts, login = self._shop.checkouts, await self._shop.hosts.login(project)
-        look = (
-            checkouts.resolve(project.source, branch, timeout=RESOLVE_WITHIN, credentials=login)
-            if commit is None
-            else checkouts.commit(project.source, commit, timeout=RESOLVE_WITHIN, credentials=login)
-        )
-        return (await look).sha
+        source, checkouts = project.source, self._shop.checkouts
+
+        async def look(login: Secret | None) -> Commit:
+            if commit is None:
+                return await checkouts.resolve(
+                    source, branch, timeout=RESOLVE_WITHIN, credentials=login
+                )
+            return await checkouts.commit(source, commit, timeout=RESOLVE_WITHIN, credentials=login)
+
+        return (await self._shop.hosts.with_login(project, look)).sha
 
     async def concerned(self, row: PreviewRow, commit: str) -> bool:
         """Whether a push of `commit` should deploy: not if it touches nothing that is watched."""
@@ -55,9 +59,12 @@ class LiveOperations:
         if not config.watch or commit == live.commit:
             return True
         source, checkouts = row.project.source, self._shop.checkouts
-        login = await self._shop.hosts.login(row.project)
-        for sha in (live.commit, commit):
-            await checkouts.fetch(source, commit=sha, timeout=RESOLVE_WITHIN, credentials=login)
+
+        async def fetch(login: Secret | None) -> None:
+            for sha in (live.commit, commit):
+                await checkouts.fetch(source, commit=sha, timeout=RESOLVE_WITHIN, credentials=login)
+
+        await self._shop.hosts.with_login(row.project, fetch)
         return config.concerned_by(await checkouts.changes(source, live.commit, commit))
 
     async def changed(self, preview_id: int) -> None:

@@ -149,9 +149,11 @@ class Settle:
         shop, project, head = self._shop, row.project, row.pull.head
         message, concerned = "", True
         try:
-            login = await shop.hosts.login(project)
-            await shop.checkouts.fetch(project.source, commit=head, credentials=login)
-            message = (await shop.checkouts.commit(project.source, head)).message
+            commit = await shop.hosts.with_login(
+                project,
+                lambda login: shop.checkouts.commit(project.source, head, credentials=login),
+            )
+            message = commit.message
             concerned = await self._concerned(row)
         except BadInput as error:
             log.info("the commit %s cannot be read: %s", head, error)

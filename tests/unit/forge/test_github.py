@@ -185,6 +185,14 @@ async def test_a_login_for_git():
     assert await forge(Scripted()).login(SHOP) == ("x-access-token", Secret("ghp_1"))
 
 
+async def test_a_login_that_git_does_not_take_is_not_given_out_again():
+    client = Scripted().client()
+    github = GitHub(client, Expiring())
+    user, password = await github.login(SHOP)
+    assert (await github.login(SHOP))[1] == password
+    assert await github.login(SHOP, password) == (user, Secret("ghs_clone_2"))
+
+
 async def test_a_token_that_expired_is_replaced_once():
     github = Scripted(no(401, "Bad credentials"), answer({"permission": "write"}))
     client = github.client()

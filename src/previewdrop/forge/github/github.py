@@ -117,7 +117,11 @@ class GitHub:
             raise
         return read(results.PermissionPayload, answer.value).permission in _WRITERS
 
-    async def login(self, repository: Repository) -> tuple[str, Secret]:
+    async def login(
+        self, repository: Repository, refused: Secret | None = None
+    ) -> tuple[str, Secret]:
+        if refused is not None:
+            self.access.expired(refused)
         return _USER, await self.access.clone_token(repository)
 
     async def comment(

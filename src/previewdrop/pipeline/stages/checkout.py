@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from previewdrop.domain.preview import StageName
+from previewdrop.domain.secret import Secret
 from previewdrop.pipeline.deploying import Deploying
 from previewdrop.pipeline.patience import patiently
 
@@ -14,11 +15,13 @@ async def checkout(work: Deploying) -> None:
 
     async with work.journal.stage(StageName.CHECKOUT) as stage:
 
-        async def attempt() -> None:
-            login = await work.shop.hosts.login(work.row.project)
-            sha = await checkouts.fetch(
+        async def fetch(login: Secret | None) -> str:
+            return await checkouts.fetch(
                 source, commit=work.commit, log=stage.log, timeout=timeout, credentials=login
             )
+
+        async def attempt() -> None:
+            sha = await work.shop.hosts.with_login(work.row.project, fetch)
             commit = await checkouts.commit(source, sha, timeout=timeout)
             export = await checkouts.export(source, sha, work.folder, stage.log, timeout=timeout)
             for warning in export.warnings:
