@@ -6,7 +6,8 @@
     │   ├── BadConfig         previewdrop.toml, [tool.previewdrop] or a project setting
     │   ├── BadTemplate       an env template: unknown variable, cycle, invalid line
     │   └── BadSource         not a repository, unknown branch or commit, unsafe content
-    │       └── NoAccess      no such repository, or the login does not open it
+    │       ├── NoAccess      no such repository, or the login does not open it
+    │       └── NoCommit      no such commit, or not yet
     ├── NotFound              no such project, preview or deployment
     ├── Conflict              it exists already, or a limit is reached
     ├── StageFailed           one stage of one deployment ended badly; carries what to tell
@@ -56,6 +57,10 @@ class BadSource(BadInput):
 
 class NoAccess(BadSource):
     """A repository that is not there, or is hidden from us: hosts do not tell these apart."""
+
+
+class NoCommit(BadSource):
+    """A commit that a repository has not got, or that its host does not hand out yet."""
 
 
 class NotFound(PreviewDropError):

@@ -10,7 +10,7 @@ from logging import getLogger
 
 from previewdrop.config.pull_rules import pull_rules
 from previewdrop.domain.commands import Verb
-from previewdrop.domain.errors import BadInput, Unavailable
+from previewdrop.domain.errors import BadInput, NoCommit, Unavailable
 from previewdrop.domain.pull import Pull
 from previewdrop.domain.pulls import Keep, Nothing, Show, Wanted, wanted
 from previewdrop.domain.reasons import Reason, Why, unwatched
@@ -32,6 +32,9 @@ _AT_ONCE = 3
 _MOST_QUESTIONS = 5
 _NEXT_SECOND = 1.0
 _SKEW = timedelta(seconds=2)
+_SPREADING = timedelta(minutes=1)
+"""How long after a push a host's Git may lack what its webhook told:
+https://github.com/kubernetes/test-infra/issues/12276"""
 
 Changed = Callable[[int], Awaitable[None]]
 """Something is wanted of a preview now: its reconciliation is asked for."""
@@ -155,6 +158,10 @@ class Settle:
             )
             message = commit.message
             concerned = await self._concerned(row)
+        except NoCommit as error:
+            if datetime.now(UTC) - row.pull.seen < _SPREADING:
+                raise Unavailable(f"The host does not hand out {head} yet.") from error
+            log.info("%s", error)
         except BadInput as error:
             log.info("the commit %s cannot be read: %s", head, error)
         await shop.store.pulls.know(project.id, row.pull.number, head, message, concerned)

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Collection
 
-from previewdrop.domain.errors import BadSource
+from previewdrop.domain.errors import BadSource, NoCommit
 
 HEADS = "refs/heads/"
 SHA = re.compile(r"[0-9a-f]{40}")
@@ -55,9 +55,9 @@ def unknown_branch(ref: str, known: Collection[str], where: str) -> BadSource:
     return BadSource(f"{where} has no branch {_shown(name)}.", hint)
 
 
-def unknown_commit(sha: str, where: str) -> BadSource:
+def unknown_commit(sha: str, where: str) -> NoCommit:
     """The error for a commit that a repository has not got."""
-    return BadSource(
+    return NoCommit(
         f"{where} has no commit {sha}.", "Was it pushed? A force push may have removed it."
     )
 

@@ -23,7 +23,7 @@ from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.reporter import digest
 from previewdrop.report.status import EnvironmentStatus, Standing
 from previewdrop.store.database import StateDatabase
-from repositories import git
+from repositories import commit, git
 
 from .conftest import Plant
 from .hub import BEGINNING, INSTALLATION, MARK, NUMBER, REPOSITORY, Hub, until
@@ -139,6 +139,28 @@ async def test_a_push_that_asks_to_be_skipped_leaves_what_is_live(hub: Hub) -> N
     comment = await hub.say("/preview")
     await hub.live(skipped)
     await hub.reacted(comment, "+1")
+
+
+async def test_a_push_that_the_host_does_not_hand_out_yet_is_read_when_it_does(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    repository = hub.plant.repository
+    elsewhere = repository.with_name("elsewhere")
+    git(repository.parent, "clone", "--quiet", str(repository), str(elsewhere))
+    pushed = commit(elsewhere, {"note.txt": "new"}, "Typo\n\n[skip preview]")
+    hub.forge.calls.clear()
+    await hub.hear(hub.changed(pushed, seen=datetime.now(UTC)))
+    await until(lambda: answered(hub, "login"))
+    assert (await hub.told()).message is None
+    git(repository, "fetch", "--quiet", str(elsewhere), pushed)
+    await hub.says("Newer commit left out", opened.pull.head[:7])
+    assert len(await hub.deployments()) == 1
+
+
+async def test_a_commit_that_the_host_never_hands_out_fails(hub: Hub) -> None:
+    await hub.hear(hub.changed("1" * 40))
+    await hub.says("has no commit " + "1" * 40)
 
 
 async def test_a_push_that_touches_nothing_watched_leaves_what_is_live(hub: Hub) -> None:
