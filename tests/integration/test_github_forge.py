@@ -158,7 +158,7 @@ async def test_a_token_for_a_clone_reads_one_private_repository(
         assert (await git.get(other.url + refs, auth=login)).status_code in (401, 403, 404)
     client = Client(where(github))
     access = AppAccess(client, App(app.id, Secret(app.pem), Secret("")))
-    assert (await access.clone_token(known(shop))) != (await access.token(known(shop)))
+    assert (await access.clone_token(known(shop))) != (await access.token(known(shop))).token
     await client.aclose()
     await forge.aclose()
 

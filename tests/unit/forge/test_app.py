@@ -20,8 +20,9 @@ from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Refused
 from previewdrop.forge.events import Repository
 from previewdrop.forge.github.app import App, AppAccess, Installation, jwt, signing_key
+from previewdrop.forge.github.client import Bearer, Client
 from previewdrop.forge.github.personal import PersonalAccess
-from unit.forge.scripted import SHOP, Scripted, answer, no
+from unit.forge.scripted import HOST, SHOP, Scripted, answer, no
 
 NOW = 1_700_000_000.0
 SUSPENDED = "2023-11-14T22:13:20Z"
@@ -120,7 +121,7 @@ async def test_a_token_is_fetched_once_and_kept():
     github = Scripted(token("ghs_1"))
     granted = access(github)
     both = await asyncio.gather(granted.token(SHOP), granted.token(SHOP))
-    assert both == [Secret("ghs_1"), Secret("ghs_1")]
+    assert both == [Bearer(Secret("ghs_1"), "installation 3")] * 2
     [asked] = github.asked
     assert asked.place == "POST /app/installations/3/access_tokens"
     assert asked.body is None
@@ -130,9 +131,9 @@ async def test_a_token_is_fetched_once_and_kept():
 async def test_a_token_is_replaced_before_it_expires():
     github = Scripted(token("ghs_1", 899), token("ghs_2", 901))
     granted = access(github)
-    assert await granted.token(SHOP) == Secret("ghs_1")
-    assert await granted.token(SHOP) == Secret("ghs_2")
-    assert await granted.token(SHOP) == Secret("ghs_2")
+    assert (await granted.token(SHOP)).token == Secret("ghs_1")
+    assert (await granted.token(SHOP)).token == Secret("ghs_2")
+    assert (await granted.token(SHOP)).token == Secret("ghs_2")
 
 
 async def test_a_token_for_a_clone_can_only_read_that_repository():
@@ -140,23 +141,23 @@ async def test_a_token_for_a_clone_can_only_read_that_repository():
     granted = access(github)
     assert await granted.clone_token(SHOP) == Secret("ghs_narrow")
     assert github.asked[0].body == {"repository_ids": [7], "permissions": {"contents": "read"}}
-    assert await granted.token(SHOP) == Secret("ghs_wide")
+    assert (await granted.token(SHOP)).token == Secret("ghs_wide")
     assert await granted.clone_token(SHOP) == Secret("ghs_narrow")
 
 
 async def test_a_token_that_is_not_taken_any_more_is_forgotten():
     github = Scripted(token("ghs_1"), token("ghs_2"))
     granted = access(github)
-    assert granted.expired(await granted.token(SHOP))
-    assert await granted.token(SHOP) == Secret("ghs_2")
+    assert granted.expired((await granted.token(SHOP)).token)
+    assert (await granted.token(SHOP)).token == Secret("ghs_2")
 
 
 async def test_an_installation_is_looked_up_where_nothing_told_it():
     github = Scripted(answer({"id": 5}), token("ghs_5"), token("ghs_6"))
     granted = access(github)
-    assert await granted.token(UNINSTALLED) == Secret("ghs_5")
+    assert (await granted.token(UNINSTALLED)).token == Secret("ghs_5")
     granted.expired(Secret("ghs_5"))
-    assert await granted.token(UNINSTALLED) == Secret("ghs_6")
+    assert (await granted.token(UNINSTALLED)).token == Secret("ghs_6")
     assert github.places == [
         "GET /repos/acme/tools/installation",
         "POST /app/installations/5/access_tokens",
@@ -167,7 +168,7 @@ async def test_an_installation_is_looked_up_where_nothing_told_it():
 async def test_an_app_that_was_installed_again_is_found():
     github = Scripted(no(404), answer({"id": 9}), token("ghs_9"), token("ghs_narrow"))
     granted = access(github)
-    assert await granted.token(SHOP) == Secret("ghs_9")
+    assert (await granted.token(SHOP)).token == Secret("ghs_9")
     assert await granted.clone_token(SHOP) == Secret("ghs_narrow")
     assert github.places[-1] == "POST /app/installations/9/access_tokens"
 
@@ -186,9 +187,23 @@ async def test_a_wrong_clock_is_corrected_by_the_host_s_refusal():
     late = no(401, "'Expiration time' claim ('exp') is too far in the future")
     late.headers["date"] = "Tue, 14 Nov 2023 22:13:20 GMT"
     github = Scripted(late, token("ghs_1"))
-    assert await access(github, NOW + 7200).token(SHOP) == Secret("ghs_1")
+    assert (await access(github, NOW + 7200).token(SHOP)).token == Secret("ghs_1")
     assert claims(github.asked[0].token)[1]["iat"] == NOW + 7140
     assert claims(github.asked[1].token)[1]["iat"] == NOW - 60
+
+
+async def test_an_app_that_is_limited_stays_silent_with_each_new_proof():
+    now = NOW
+    github = Scripted(no(403, "secondary rate limit", retry_after="3600"), answer({"slug": "x"}))
+    client = Client(HOST, transport=github.transport, clock=lambda: now, monotonic=lambda: now)
+    granted = AppAccess(client, app())
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await granted.author()
+        now += 1
+    assert len(github.asked) == 1
+    now = NOW + 3600
+    assert await granted.author() == "x[bot]"
 
 
 async def test_a_wrong_key_is_refused_after_a_second_try():
@@ -268,7 +283,7 @@ async def test_a_person_s_token_is_used_for_everything():
     ]
     github = Scripted(answer({"login": "octocat"}), answer(mine))
     granted = PersonalAccess(github.client(), Secret("ghp_1"))
-    assert await granted.token(SHOP) == await granted.clone_token(SHOP) == Secret("ghp_1")
+    assert (await granted.token(SHOP)).token == await granted.clone_token(SHOP) == Secret("ghp_1")
     assert not granted.expired(Secret("ghp_1"))
     assert [await granted.author(), await granted.author()] == ["octocat", "octocat"]
     assert [each.name for each in await granted.repositories()] == ["acme/shop"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -12,11 +14,11 @@ from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Refused
 from previewdrop.forge.github.calls import Call
-from previewdrop.forge.github.client import Client
+from previewdrop.forge.github.client import Bearer, Client
 from previewdrop.forge.github.host import Host
 from unit.forge.scripted import HOST, Scripted, answer, no
 
-TOKEN = Secret("ghs_0123456789abcdef")
+TOKEN = Bearer(Secret("ghs_0123456789abcdef"), "installation 3")
 GET = Call("GET", "/repos/acme/shop", "show acme/shop")
 POST = Call("POST", "/repos/acme/shop/pulls", "make it", body={"a": 1})
 
@@ -61,7 +63,7 @@ async def test_a_renamed_repository_is_followed_with_the_same_method(status: int
     assert got.value == {"id": 1}
     assert github.places == ["POST /repos/acme/shop/pulls", "POST /repositories/7/pulls?x=1"]
     assert github.asked[1].body == {"a": 1}
-    assert github.asked[1].token == TOKEN.reveal()
+    assert github.asked[1].token == TOKEN.token.reveal()
 
 
 @pytest.mark.parametrize(
@@ -181,10 +183,32 @@ async def test_after_a_limit_nothing_is_sent_until_it_is_over():
         await client.send(GET, TOKEN)
     assert raised.value.seconds == 20
     assert len(github.asked) == 1
-    await client.send(GET, Secret("another token"))
+    with pytest.raises(Unavailable, match="was not asked"):
+        await client.send(GET, replace(TOKEN, token=Secret("another token")))
+    await client.send(GET, replace(TOKEN, who="the App"))
     now = 80.0
     await client.send(GET, TOKEN)
     assert len(github.asked) == 3
+
+
+async def test_a_short_limit_ends_no_longer_one():
+    answers = [no(429, "x", retry_after="1"), no(429, "x", retry_after="300")]
+    together = asyncio.Barrier(2)
+
+    async def answered(request: httpx2.Request) -> httpx2.Response:
+        await together.wait()
+        return answers.pop()
+
+    client = Client(HOST, transport=httpx2.MockTransport(answered), monotonic=lambda: 50.0)
+    await asyncio.gather(limited(client), limited(client))
+    with pytest.raises(Unavailable, match="was not asked") as raised:
+        await client.send(GET, TOKEN)
+    assert raised.value.seconds == 300
+
+
+async def limited(client: Client) -> None:
+    with pytest.raises(Unavailable):
+        await client.send(GET, TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +256,7 @@ async def test_no_error_and_no_log_shows_the_token(caplog: pytest.LogCaptureFixt
         with pytest.raises((Refused, Unavailable)) as raised:
             await Scripted(refusal).client().send(GET, TOKEN)
         shown = "".join(traceback.format_exception(raised.value))
-        assert TOKEN.reveal() not in shown + repr(raised.value) + caplog.text
+        assert TOKEN.token.reveal() not in shown + repr(raised.value) + caplog.text
 
 
 async def test_a_call_does_not_show_its_body():

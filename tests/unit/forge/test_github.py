@@ -23,6 +23,7 @@ from previewdrop.forge.base import (
     Written,
 )
 from previewdrop.forge.events import Repository
+from previewdrop.forge.github.client import Bearer
 from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.personal import PersonalAccess
 from previewdrop.forge.github.signature import signature
@@ -47,8 +48,8 @@ class Expiring:
     def __init__(self) -> None:
         self.number = 1
 
-    async def token(self, repository: Repository) -> Secret:
-        return Secret(f"ghs_{self.number}")
+    async def token(self, repository: Repository) -> Bearer:
+        return Bearer(Secret(f"ghs_{self.number}"), "installation 3")
 
     async def clone_token(self, repository: Repository) -> Secret:
         return Secret(f"ghs_clone_{self.number}")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.events import Repository
+from previewdrop.forge.github.client import Bearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Installation:
 class Access(Protocol):
     """Tokens for repositories. Errors are those of the client."""
 
-    async def token(self, repository: Repository) -> Secret:
+    async def token(self, repository: Repository) -> Bearer:
         """For the API, good for some minutes at least."""
         ...
 

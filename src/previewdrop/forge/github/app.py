@@ -22,7 +22,7 @@ from previewdrop.forge.github import calls, payloads, results
 from previewdrop.forge.github.access import Installation
 from previewdrop.forge.github.answers import Answer, read, read_list
 from previewdrop.forge.github.calls import Call
-from previewdrop.forge.github.client import Client
+from previewdrop.forge.github.client import Bearer, Client
 from previewdrop.forge.github.paging import pages
 from previewdrop.forge.github.tokens import Token, Tokens
 
@@ -81,11 +81,11 @@ class AppAccess:
         self._found: dict[int, int] = {}
         self._author: str | None = None
 
-    async def token(self, repository: Repository) -> Secret:
+    async def token(self, repository: Repository) -> Bearer:
         return await self._for(repository, None)
 
     async def clone_token(self, repository: Repository) -> Secret:
-        return await self._for(repository, repository)
+        return (await self._for(repository, repository)).token
 
     def expired(self, token: Secret) -> bool:
         self._tokens.forget(token)
@@ -121,7 +121,7 @@ class AppAccess:
             for told in read(results.InstalledRepositories, page).repositories
         ]
 
-    async def _for(self, repository: Repository, only: Repository | None) -> Secret:
+    async def _for(self, repository: Repository, only: Repository | None) -> Bearer:
         known = self._found.get(repository.id, repository.installation)
         if known is None:
             return await self._token(await self._find(repository), only)
@@ -141,14 +141,15 @@ class AppAccess:
         found = self._found[repository.id] = read(payloads.OfInstallation, answer.value).id
         return found
 
-    async def _token(self, installation: int, only: Repository | None) -> Secret:
+    async def _token(self, installation: int, only: Repository | None) -> Bearer:
         async def make() -> Token:
             told = read(
                 results.TokenPayload, (await self._as_app(calls.token(installation, only))).value
             )
             return Token(Secret(told.token), told.expires_at.timestamp())
 
-        return await self._tokens.get((installation, only.id if only else None), make)
+        token = await self._tokens.get((installation, only.id if only else None), make)
+        return Bearer(token, f"installation {installation}")
 
     async def _as_app(self, call: Call) -> Answer:
         try:
@@ -159,8 +160,8 @@ class AppAccess:
         # If our clock was wrong, then the refusal has told the right time.
         return await self._client.send(call, self._jwt())
 
-    def _jwt(self) -> Secret:
-        return jwt(self._app.id, self._key, self._client.now())
+    def _jwt(self) -> Bearer:
+        return Bearer(jwt(self._app.id, self._key, self._client.now()), "the App")
 
 
 def _part(claims: dict[str, object]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import httpx2
@@ -34,11 +35,23 @@ _HEADERS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A token, and who it is of: the App, an installation or a person.
+
+    GitHub's limits are theirs, not a token's: an App proves itself with a new one each second, and
+    an installation gets another each hour.
+    """
+
+    token: Secret
+    who: str
+
+
 class Client:
     """One GitHub's API. Call `aclose` at the end.
 
     Unavailable when it does not answer, fails or wants to be left alone, with the seconds to wait;
-    until those are over, further calls with the same token fail the same way and are not sent.
+    until those are over, further calls of the same one fail the same way and are not sent.
     Refused for its no. `transport` and the clocks are for tests.
     """
 
@@ -55,7 +68,7 @@ class Client:
         self._clock = clock
         self._monotonic = monotonic
         self._ahead = 0.0
-        self._silent_until: dict[Secret | None, float] = {}
+        self._silent_until: dict[str | None, float] = {}
         self._client = httpx2.AsyncClient(
             transport=transport,
             headers=_HEADERS,
@@ -72,10 +85,11 @@ class Client:
         """
         return self._clock() + self._ahead
 
-    async def send(self, call: Call, token: Secret | None) -> Answer:
+    async def send(self, call: Call, bearer: Bearer | None) -> Answer:
         """The answer to a call, made with a token or with none."""
-        self._stay_silent(call, token)
-        answer = await self._sent(call, token)
+        who = bearer.who if bearer else None
+        self._stay_silent(call, who)
+        answer = await self._sent(call, bearer)
         told = host_time(answer.headers)
         if told is not None:
             self._ahead = told - self._clock()
@@ -85,17 +99,18 @@ class Client:
         if status in _MOVED or status >= HTTPStatus.BAD_REQUEST:
             error = problem(call.doing, status, answer.headers, answer.content, self.now())
             if isinstance(error, Unavailable) and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._silent_until[token] = self._monotonic() + (error.seconds or 0)
+                until = self._monotonic() + (error.seconds or 0)
+                self._silent_until[who] = max(until, self._silent_until.get(who, 0.0))
             raise error
         return Answer(loaded(answer.content), answer.headers.get("etag"), "next" in answer.links)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _sent(self, call: Call, token: Secret | None) -> httpx2.Response:
+    async def _sent(self, call: Call, bearer: Bearer | None) -> httpx2.Response:
         headers: dict[str, str] = {}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token.reveal()}"
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer.token.reveal()}"
         if call.mark is not None:
             headers["If-None-Match"] = call.mark
         request = self._client.build_request(
@@ -132,13 +147,13 @@ class Client:
             return None
         return target if _origin(target) == _origin(self._api) else None
 
-    def _stay_silent(self, call: Call, token: Secret | None) -> None:
-        left = self._silent_until.get(token, 0.0) - self._monotonic()
+    def _stay_silent(self, call: Call, who: str | None) -> None:
+        left = self._silent_until.get(who, 0.0) - self._monotonic()
         if left > 0:
             raise Unavailable(
                 f"GitHub wants fewer requests, so it was not asked to {call.doing}.", seconds=left
             )
-        self._silent_until.pop(token, None)
+        self._silent_until.pop(who, None)
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

@@ -194,10 +194,10 @@ class GitHub:
         return send
 
     async def _send(self, repository: Repository, call: Call) -> Answer:
-        token = await self.access.token(repository)
+        bearer = await self.access.token(repository)
         try:
-            return await self._client.send(call, token)
+            return await self._client.send(call, bearer)
         except Refused as refused:
-            if refused.answer != HTTPStatus.UNAUTHORIZED or not self.access.expired(token):
+            if refused.answer != HTTPStatus.UNAUTHORIZED or not self.access.expired(bearer.token):
                 raise
         return await self._client.send(call, await self.access.token(repository))

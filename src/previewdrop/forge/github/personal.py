@@ -9,7 +9,7 @@ from previewdrop.forge.github import calls, payloads, results
 from previewdrop.forge.github.access import Installation
 from previewdrop.forge.github.answers import Answer, read, read_list
 from previewdrop.forge.github.calls import Call
-from previewdrop.forge.github.client import Client
+from previewdrop.forge.github.client import Bearer, Client
 from previewdrop.forge.github.paging import pages
 
 
@@ -27,14 +27,14 @@ class PersonalAccess:
                 "Copy it again, without quotes or line breaks.",
             )
         self._client = client
-        self._token = token
+        self._bearer = Bearer(token, "the person")
         self._author: str | None = None
 
-    async def token(self, repository: Repository) -> Secret:
-        return self._token
+    async def token(self, repository: Repository) -> Bearer:
+        return self._bearer
 
     async def clone_token(self, repository: Repository) -> Secret:
-        return self._token
+        return self._bearer.token
 
     def expired(self, token: Secret) -> bool:
         return False
@@ -58,4 +58,4 @@ class PersonalAccess:
         ]
 
     async def _send(self, call: Call) -> Answer:
-        return await self._client.send(call, self._token)
+        return await self._client.send(call, self._bearer)
