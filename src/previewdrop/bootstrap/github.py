@@ -12,7 +12,7 @@ from previewdrop.forge.github.app import App
 from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.host import host
 from previewdrop.store.forges import Forges, StoredForge
-from previewdrop.web.github.connections import keep_token
+from previewdrop.web.github.connections import keep_token, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def code_hosts_of(settings: Settings) -> Callable[[StoredForge], Forge]:
         if stored.app is not None:
             app = App(stored.app, credentials["key"], credentials["webhook"])
             return GitHub.by_app(place, app, *more)
-        return GitHub.by_token(place, credentials["token"], credentials["webhook"], *more)
+        return GitHub.by_token(place, credentials["token"], *webhooks(credentials), *more)
 
     return code_host
 

@@ -334,6 +334,17 @@ async def test_a_token_brings_webhooks_of_the_repository(
     assert kept.credentials["token"] == Secret(other)
     assert kept.credentials["webhook"] == stored.credentials["webhook"]
     assert kept.credentials["address"] == Secret(PUBLIC)
+    # So they do when it comes with a secret of its own, however often that is told.
+    for secret in ("1", "2", "2", "3", "2"):
+        await connect(api, token=other, webhook=secret * 20)
+        [(_, forge)] = await control.hosts()
+        assert forge.verified(headers, body)
+    for secret, valid in (("1", True), ("2", True), ("3", True), ("4", False)):
+        by = {"X-Hub-Signature-256": signature(Secret(secret * 20), body)}
+        assert forge.verified(by, body) == valid
+    await connect(api, token=other, webhook="4" * 20)
+    [(_, forge)] = await control.hosts()
+    assert not forge.verified(headers, body), "the oldest is forgotten"
 
 
 async def test_without_a_way_to_reach_us_the_project_is_added_all_the_same(

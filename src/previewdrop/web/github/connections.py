@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ PAGE = "page"
 """Among an App's credentials: its page at GitHub, whose address differs from host to host."""
 ADDRESS = "address"
 """Among the credentials: where webhooks go. A token may have none of its own."""
+_WEBHOOK = "webhook"
+_FORMER = "former webhooks"
+"""Among a token's credentials: the secrets that webhooks were made with before, newest first."""
+_FORMER_KEPT = 3
 
 
 async def register(store: Store, attempt: Attempt, code: str) -> None:
@@ -64,13 +69,16 @@ async def keep_token(
     webhook: Secret | None = None,
     address: str | None = None,
 ) -> StoredForge:
-    """Keeps a token. It takes the place of the last one there, and leaves its webhooks valid."""
+    """Keeps a token. It takes the place of the last one there, and leaves its webhooks valid.
+
+    They have the secret that they were made with, so a new one counts beside the last few.
+    """
     former = next((one for one in await forges.all() if is_token(one, host)), None)
     known: Mapping[str, Secret] = former.credentials if former else {}
-    credentials = {
-        "token": token,
-        "webhook": webhook or known.get("webhook") or Secret(secrets.token_urlsafe(32)),
-    }
+    secrets_known = webhooks(known)
+    current = webhook or next(iter(secrets_known), Secret(secrets.token_urlsafe(32)))
+    others = [each.reveal() for each in secrets_known if each != current][:_FORMER_KEPT]
+    credentials = {"token": token, _WEBHOOK: current, _FORMER: Secret(json.dumps(others))}
     if address is not None:
         credentials[ADDRESS] = Secret(address)
     elif ADDRESS in known:
@@ -78,6 +86,13 @@ async def keep_token(
     if login is None and former is not None and known.get("token") == token:
         login = former.slug
     return await forges.add(KIND, host.web, credentials, slug=login)
+
+
+def webhooks(credentials: Mapping[str, Secret]) -> list[Secret]:
+    """The secrets of the webhooks of a connection, newest first."""
+    former = credentials.get(_FORMER)
+    texts: list[str] = json.loads(former.reveal()) if former else []
+    return [*filter(None, [credentials.get(_WEBHOOK)]), *map(Secret, texts)]
 
 
 def is_token(stored: StoredForge, host: Host) -> bool:
