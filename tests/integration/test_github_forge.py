@@ -183,6 +183,23 @@ async def test_a_login_that_was_revoked_is_replaced(
     await forge.aclose()
 
 
+async def test_a_repository_that_was_transferred_is_cloned_by_its_new_owners_leave(
+    github: StandIn, shop: Hosted, app: RegisteredApp, forge_of: Forges, tmp_path: Path
+):
+    forge, former = forge_of(app), known(shop)
+    _, password = await forge.login(former)
+    corp = github.organization("corp")
+    app.install(corp)
+    shop.transfer(corp)
+    _, another = await forge.login(former, password)
+    checkouts = Checkouts(tmp_path / "mirrors", tmp_path / "checkouts", 1_000_000)
+    for address in (former.url, shop.url):
+        with pytest.raises(NoAccess):
+            await checkouts.resolve(address, "main", credentials=password)
+        assert await checkouts.resolve(address, "main", credentials=another)
+    await forge.aclose()
+
+
 async def test_a_renamed_repository_still_gets_its_reports(
     shop: Hosted, app: RegisteredApp, forge_of: Forges
 ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -173,12 +174,23 @@ async def test_an_app_that_was_installed_again_is_found():
     assert github.places[-1] == "POST /app/installations/9/access_tokens"
 
 
+async def test_what_is_told_of_an_installation_counts_more_than_what_was_found_before():
+    github = Scripted(no(404), answer({"id": 9}), token("ghs_9"), token("ghs_11"))
+    granted = access(github)
+    assert (await granted.token(SHOP)).token == Secret("ghs_9")
+    assert (await granted.token(replace(SHOP, installation=11))).token == Secret("ghs_11")
+    assert github.places[-1] == "POST /app/installations/11/access_tokens"
+
+
 async def test_an_app_that_is_not_installed_is_refused():
     with pytest.raises(Refused) as refused:
         await access(Scripted(no(404), no(404))).token(SHOP)
     assert refused.value.missing
     with pytest.raises(Refused):
         await access(Scripted(no(404), answer({"id": 3}))).token(SHOP)
+    refusal = no(422, "The permissions requested are not granted to this installation.")
+    with pytest.raises(Refused, match="not granted"):
+        await access(Scripted(refusal, answer({"id": 3}))).clone_token(SHOP)
     with pytest.raises(Refused, match="suspended"):
         await access(Scripted(no(403, "This installation has been suspended"))).token(SHOP)
 

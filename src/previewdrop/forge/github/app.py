@@ -78,7 +78,7 @@ class AppAccess:
         self._app = app
         self._key = signing_key(app.key)
         self._tokens = Tokens(client.now)
-        self._found: dict[int, int] = {}
+        self._found: dict[tuple[int, int | None], int] = {}
         self._author: str | None = None
 
     async def token(self, repository: Repository) -> Bearer:
@@ -122,15 +122,16 @@ class AppAccess:
         ]
 
     async def _for(self, repository: Repository, only: Repository | None) -> Bearer:
-        known = self._found.get(repository.id, repository.installation)
+        known = self._found.get(_told(repository), repository.installation)
         if known is None:
             return await self._token(await self._find(repository), only)
         try:
             return await self._token(known, only)
         except Refused as refused:
-            if not refused.missing:
+            if not refused.missing and refused.answer != HTTPStatus.UNPROCESSABLE_ENTITY:
                 raise
-            # Uninstalled and installed again, or transferred: the installation has another number.
+            # Uninstalled and installed again: the installation has another number. Or transferred:
+            # the one that is known is there, and must not hand out this repository.
             found = await self._find(repository)
             if found == known:
                 raise
@@ -138,7 +139,7 @@ class AppAccess:
 
     async def _find(self, repository: Repository) -> int:
         answer = await self._as_app(calls.installation(repository))
-        found = self._found[repository.id] = read(payloads.OfInstallation, answer.value).id
+        found = self._found[_told(repository)] = read(payloads.OfInstallation, answer.value).id
         return found
 
     async def _token(self, installation: int, only: Repository | None) -> Bearer:
@@ -162,6 +163,11 @@ class AppAccess:
 
     def _jwt(self) -> Bearer:
         return Bearer(jwt(self._app.id, self._key, self._client.now()), "the App")
+
+
+def _told(repository: Repository) -> tuple[int, int | None]:
+    """What was found out holds until somebody tells of another installation."""
+    return repository.id, repository.installation
 
 
 def _part(claims: dict[str, object]) -> str:
