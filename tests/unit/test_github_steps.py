@@ -59,13 +59,22 @@ def ended(slug: str = "previewdrop-acme", url: str = "https://github.com/apps/p"
     return made
 
 
+def begun_there() -> Attempt:
+    """One that was begun on the dashboard."""
+    made = ended()
+    made.dashboard = "/dashboard/key/github"
+    return made
+
+
 def pages() -> list[HTMLResponse]:
     return [
         steps.begin(attempt()),
         steps.connected(ended()),
         steps.installed(),
         steps.stale(),
-        steps.refused(EVIL, EVIL),
+        steps.refused(attempt(), EVIL, EVIL),
+        steps.refused(begun_there(), EVIL, EVIL),
+        steps.connected(begun_there()),
         steps.unavailable(Unavailable(EVIL)),
         steps.connected(ended(EVIL)),
         steps.begin(attempt(base=f"http://here/{EVIL}")),

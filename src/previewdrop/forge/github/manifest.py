@@ -42,7 +42,9 @@ PERMISSIONS = (
     Permission("pull_requests", "write", "hear of pull requests, and comment on them"),
     # Comments on pull requests are written with pull_requests, but GitHub refuses a manifest with
     # the event issue_comment if it asks for no permission on issues.
-    Permission("issues", "read", "hear of commands such as /preview in comments"),
+    Permission(
+        "issues", "read", "hear of commands such as /preview in comments, and see who set a label"
+    ),
     Permission("statuses", "write", "show the preview's state at a commit"),
     Permission("deployments", "write", "offer the preview as a deployment, with its URL"),
 )

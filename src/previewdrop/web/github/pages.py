@@ -41,7 +41,7 @@ async def connected(
             return steps.unavailable(error)
         except (BadInput, Refused) as error:
             attempt.error = str(error)
-            return steps.refused(error.message, error.hint)
+            return steps.refused(attempt, error.message, error.hint)
     return steps.connected(attempt)
 
 

@@ -53,9 +53,9 @@ def stale() -> HTMLResponse:
     return page("github/stale.html", status=HTTPStatus.NOT_FOUND)
 
 
-def refused(message: str, hint: str | None) -> HTMLResponse:
+def refused(attempt: Attempt, message: str, hint: str | None) -> HTMLResponse:
     """GitHub said no, and will say it again."""
-    values = {"message": message, "hint": hint}
+    values = {"message": message, "hint": hint, "dashboard": attempt.dashboard}
     return page("github/refused.html", values, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
