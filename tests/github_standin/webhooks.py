@@ -109,17 +109,21 @@ class Webhooks:
     def tell(
         self, event: str, facts: Mapping[str, Any], repository: Repository, by: Account
     ) -> None:
-        """Tells everybody who subscribed to this event of a repository."""
+        """Tells everybody who subscribed to this event of a repository, by one id for them all.
+
+        https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers
+        """
         shown = of_push(repository) if event == "push" else payloads.told_repository(repository)
         payload = {**facts, "repository": shown, "sender": payloads.account(by)}
         if repository.owner.kind == "Organization":
             payload["organization"] = payloads.organization(repository.owner)
+        guid = str(uuid.uuid4())
         for installation in self._told(event, repository):
             origin = {"id": installation.id, "node_id": node_id("Installation", installation.id)}
-            self._deliver(event, payload | {"installation": origin}, installation.app)
+            self._deliver(event, payload | {"installation": origin}, installation.app, guid=guid)
         for hook in repository.hooks.values():
             if hook.wants(event):
-                self._deliver(event, payload, hook, repository)
+                self._deliver(event, payload, hook, repository, guid=guid)
 
     def tell_installation(
         self,
@@ -164,7 +168,13 @@ class Webhooks:
         return [each for each in reversed(self.log) if each.to is to]
 
     def _deliver(
-        self, event: str, payload: Json, to: App | Hook, repository: Repository | None = None
+        self,
+        event: str,
+        payload: Json,
+        to: App | Hook,
+        repository: Repository | None = None,
+        *,
+        guid: str | None = None,
     ) -> None:
         url = to.hook_url if isinstance(to, App) else to.url
         if url is None:
@@ -176,7 +186,7 @@ class Webhooks:
         if form:
             body = urlencode({"payload": body}).encode()
         secret = to.webhook_secret if isinstance(to, App) else to.secret
-        guid = str(uuid.uuid4())
+        guid = guid or str(uuid.uuid4())
         headers = {
             "Accept": "*/*",
             "Content-Type": f"application/{'x-www-form-urlencoded' if form else 'json'}",

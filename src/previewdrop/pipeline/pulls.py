@@ -43,7 +43,7 @@ class PullRequests:
         """Set when there may be more to know than was told."""
 
     async def hear(self, forge_id: int, delivery: Delivery) -> bool:
-        """Takes a webhook call; False for one that was taken before."""
+        """Takes a webhook call to a connection; False for one that it took before."""
         pulls = self._shop.store.pulls
         told = [
             (event.repository.id, event.pull)
@@ -51,15 +51,15 @@ class PullRequests:
             if isinstance(event, PullChanged)
         ]
         if len(told) == len(delivery.events):
-            taken = await pulls.heard(delivery.id, forge_id, told)
+            taken = await pulls.heard(forge_id, delivery.id, told)
             for one in taken or ():
                 self._settle.told(*one)
             return taken is not None
-        if await pulls.was_delivered(delivery.id):
+        if await pulls.was_delivered(forge_id, delivery.id):
             return False
         for event in delivery.events:
             await self._take(forge_id, event)
-        await pulls.delivered(delivery.id)
+        await pulls.delivered(forge_id, delivery.id)
         return True
 
     async def _take(self, forge_id: int, event: Event) -> None:

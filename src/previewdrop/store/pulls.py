@@ -77,19 +77,19 @@ class Pulls:
     def __init__(self, database: StateDatabase) -> None:
         self._database = database
 
-    async def was_delivered(self, delivery: str) -> bool:
-        """Whether a webhook call was taken before."""
+    async def was_delivered(self, forge_id: int, delivery: str) -> bool:
+        """Whether a connection took a webhook call before."""
         async with self._database.transaction() as session:
-            return await session.get(Delivered, delivery) is not None
+            return await session.get(Delivered, (forge_id, delivery)) is not None
 
-    async def delivered(self, delivery: str) -> None:
-        """Records that a webhook call was taken."""
-        row = insert(Delivered).values(id=delivery).on_conflict_do_nothing()
+    async def delivered(self, forge_id: int, delivery: str) -> None:
+        """Records that a connection took a webhook call."""
+        row = insert(Delivered).values(forge_id=forge_id, id=delivery).on_conflict_do_nothing()
         async with self._database.transaction() as session:
             await session.execute(row)
 
     async def heard(
-        self, delivery: str, forge_id: int, told: Sequence[tuple[int, Pull]]
+        self, forge_id: int, delivery: str, told: Sequence[tuple[int, Pull]]
     ) -> Sequence[tuple[int, int, bool]] | None:
         """Takes a webhook call that tells of pull requests of repositories; all of it or nothing.
 
@@ -97,7 +97,7 @@ class Pulls:
         asked, as `take` says. One transaction: it has to be answered at once.
         """
         taken: list[tuple[int, int, bool]] = []
-        new = insert(Delivered).values(id=delivery).on_conflict_do_nothing()
+        new = insert(Delivered).values(forge_id=forge_id, id=delivery).on_conflict_do_nothing()
         async with self._database.transaction() as session:
             if (await session.scalar(new.returning(Delivered.id))) is None:
                 return None

@@ -158,10 +158,15 @@ class PullRequest(Base):
 
 
 class Delivered(Base):
-    """A webhook call that was taken, so that one that is repeated does nothing twice."""
+    """A webhook call that a connection took, so that one that is repeated does nothing twice.
+
+    GitHub gives one id to the calls of all hooks that it tells of an event. `forge_id` is no
+    foreign key: a call may come while its connection goes.
+    """
 
     __tablename__ = "deliveries"
 
+    forge_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 

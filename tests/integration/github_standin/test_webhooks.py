@@ -140,6 +140,23 @@ async def test_hooks_of_a_repository(github: GitHub, inbox: Inbox, shop: Reposit
     assert "installation" not in letter.payload
 
 
+async def test_all_hooks_that_are_told_of_an_event_are_given_one_id(
+    github: GitHub, installation: Installation, inbox: Inbox, shop: Repository
+) -> None:
+    config = {"url": inbox.url, "content_type": "json"}
+    async with asking(github, shop.owner) as client:
+        body = {"config": config, "events": ["pull_request"]}
+        assert (await client.post("/repos/acme/shop/hooks", json=body)).status_code == 201
+    pull = shop.open_pull("feature", {"a.py": "1"})
+    pull.close()
+    await github.webhooks.settled()
+    told = [each for each in inbox.letters if each.kind.startswith("pull_request")]
+    ids = [each.headers["x-github-delivery"] for each in told]
+    assert ["installation" in each.payload for each in told] == [True, False] * 2
+    assert (ids[0], ids[2]) == (ids[1], ids[3])
+    assert ids[0] != ids[2]
+
+
 async def test_deliveries_are_held_reordered_and_doubled(
     github: GitHub, installation: Installation, inbox: Inbox, shop: Repository
 ) -> None:

@@ -4,138 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
 
 from github_standin.description import read
-from previewdrop.bootstrap.github import code_hosts_of
-from previewdrop.config.home import Home
 from previewdrop.domain.secret import Secret
-from previewdrop.drivers.base import Drivers
-from previewdrop.forge.base import Forge
-from previewdrop.forge.github.github import GitHub
 from previewdrop.forge.github.signature import signature
-from previewdrop.pipeline.choice import RuntimeChoice
-from previewdrop.pipeline.code_hosts import CodeHosts
-from previewdrop.pipeline.deploying import Workshop
-from previewdrop.pipeline.hosts import Hosts
-from previewdrop.pipeline.operations import LiveOperations
-from previewdrop.source.checkout import Checkouts
-from previewdrop.store.forges import StoredForge
 from previewdrop.store.store import Store
-from previewdrop.web.app import create_app
-from previewdrop.web.events import Changes
-from previewdrop.web.ports import Control
 
-NOWHERE = "http://127.0.0.1:9"
-SECRET = Secret("what GitHub and we know")
-MIB = 1024 * 1024
-READ = (
-    "pull_request",
-    "push",
-    "delete",
-    "issue_comment",
-    "installation",
-    "installation_repositories",
-    "repository",
-    "ping",
-)
+from .hooks import MIB, READ, SECRET, example, github, headers, project_of, send, server
 
-
-class Unreachable:
-    """A GitHub that has signed webhooks, and is not asked for anything here."""
-
-    def __init__(self, control: Control, home: Home) -> None:
-        self.control = control
-        self.made: list[Forge] = []
-        store = control.store
-        hosts = Hosts(store, self._made)
-        shop = Workshop(
-            home,
-            control.settings,
-            store,
-            cast("Drivers", None),
-            Checkouts(home.mirrors, home.checkouts, MIB),
-            cast("httpx2.AsyncBaseTransport", None),
-            cast("RuntimeChoice", None),
-            hosts,
-        )
-        operations = cast("LiveOperations", control.operations)
-        self.code_hosts = CodeHosts(shop, operations)
-
-    def _made(self, stored: StoredForge) -> Forge:
-        self.made.append(code_hosts_of(self.control.settings)(stored))
-        return self.made[-1]
-
-    async def close(self) -> None:
-        await self.code_hosts.close()
-        for each in self.made:
-            assert isinstance(each, GitHub)
-            await each.aclose()
-
-
-@pytest.fixture
-async def unreachable(control: Control, home: Home) -> AsyncGenerator[Unreachable]:
-    unreachable = Unreachable(control, home)
-    credentials = {"token": Secret("ghp_x"), "webhook": SECRET}
-    await control.store.forges.add("github", NOWHERE, credentials)
-    yield unreachable
-    await unreachable.close()
-
-
-@pytest.fixture
-async def github(
-    control: Control, changes: Changes, unreachable: Unreachable
-) -> AsyncGenerator[httpx2.AsyncClient]:
-    """Whoever sends webhooks; it has no token of ours."""
-    app = create_app(replace(control, hear=unreachable.code_hosts.hear), changes)
-    transport: Any = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
-        yield client
-
-
-def example(event: str, action: str | None = None) -> dict[str, Any]:
-    """The first example that GitHub publishes of an event."""
-    examples = next(each["examples"] for each in read("webhooks") if each["name"] == event)
-    return next(each for each in examples if action in (None, each.get("action")))
-
-
-def headers(event: str, body: bytes, delivery: str = "d-1") -> dict[str, str]:
-    return {
-        "X-GitHub-Event": event,
-        "X-GitHub-Delivery": delivery,
-        "X-Hub-Signature-256": signature(SECRET, body),
-        "Content-Type": "application/json",
-    }
-
-
-async def send(
-    github: httpx2.AsyncClient, event: str, payload: object, delivery: str = "d-1"
-) -> httpx2.Response:
-    body = json.dumps(payload).encode()
-    return await github.post(
-        "/webhooks/github", content=body, headers=headers(event, body, delivery)
-    )
-
-
-async def project_of(store: Store, payload: dict[str, Any]) -> int:
-    """The repository of a payload as a project of ours."""
-    project = await store.projects.add("hello", f"{NOWHERE}/hello.git", {})
-    [forge] = await store.forges.all()
-    repository = payload["repository"]
-    await store.forges.link(
-        project.id,
-        forge.id,
-        repository["id"],
-        repository["full_name"],
-        payload.get("installation", {}).get("id"),
-    )
-    return project.id
+__all__ = ["github", "server"]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +105,7 @@ async def test_what_is_no_json_object_is_refused(github: httpx2.AsyncClient, bod
 async def test_another_shape_is_refused_in_one_sentence(
     github: httpx2.AsyncClient, store: Store, path: tuple[str, ...], value: object
 ) -> None:
-    payload = json.loads(json.dumps(example("pull_request", "opened")))
+    payload = example("pull_request", "opened")
     await project_of(store, payload)
     place: Any = payload
     for name in path[:-1]:
@@ -249,7 +131,7 @@ async def test_a_call_that_is_repeated_is_taken_once(
     github: httpx2.AsyncClient, store: Store
 ) -> None:
     payload = example("pull_request", "opened")
-    project = await project_of(store, payload)
+    project = (await project_of(store, payload)).id
     first = await send(github, "pull_request", payload)
     assert (first.status_code, first.json()) == (202, {"new": True})
     number = payload["pull_request"]["number"]
@@ -290,7 +172,7 @@ async def test_a_removed_installation_takes_its_previews_along(
     opened = example("pull_request", "opened")
     left = example("installation", "deleted")
     opened["installation"] = {"id": left["installation"]["id"], "node_id": "x"}
-    project = await project_of(store, opened)
+    project = (await project_of(store, opened)).id
     number = opened["pull_request"]["number"]
     preview = await store.previews.want("hello", "branch", "a" * 40, number)
     assert (await send(github, "installation", left)).status_code == 202
