@@ -54,12 +54,21 @@ class CodeHosts:
     async def hear(self, kind: str, headers: Mapping[str, str], body: bytes) -> bool | None:
         """Takes a webhook of a host of this kind; False for one that was taken before.
 
+        Each connection hears what is signed with a secret of its own, which several may share.
         None for one that no host has signed. BadInput for a body of a wrong shape.
         """
         for fresh in (False, True):  # the second time, one that was connected a moment ago
-            for stored, forge in await self._shop.hosts.all(fresh=fresh):
-                if stored.kind == kind and forge.verified(headers, body):
-                    return await self.pulls.hear(stored.id, forge.parsed(headers, body))
+            hosts = await self._shop.hosts.all(fresh=fresh)
+            signers = [
+                (stored.id, forge)
+                for stored, forge in hosts
+                if stored.kind == kind and forge.verified(headers, body)
+            ]
+            if signers:
+                new = [
+                    await self.pulls.hear(id, forge.parsed(headers, body)) for id, forge in signers
+                ]
+                return any(new)
         return None
 
     async def changed(self, preview_id: int | None) -> None:
