@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from previewdrop.domain.commands import Command, Verb
 from previewdrop.domain.errors import PreviewDropError, Unavailable
@@ -13,7 +13,7 @@ from previewdrop.forge.base import Refused
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.hosts import Place
 from previewdrop.pipeline.operations import LiveOperations
-from previewdrop.pipeline.settle import Settle, decided
+from previewdrop.pipeline.settle import Settle, answered, decided
 from previewdrop.report.answers import answer_mark, approval_text, help_text, logs_text
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.pulls import PullRow
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 _TRY_AGAIN = 10.0
 _LINES = 120
-_KNOWN_WITHIN = timedelta(minutes=10)
-"""By then a resync has found the pull request of a comment, if there is one."""
 
 
 class Commands:
@@ -80,20 +78,14 @@ class Commands:
         return True
 
     async def _do(self, ask: Ask) -> None:
-        pull = await self._shop.store.pulls.of(ask.project_id, ask.number)
-        if pull is None:
-            if datetime.now(UTC) - ask.heard_at < _KNOWN_WITHIN:
-                raise Unavailable(f"Pull request {ask.number} is not known yet.")
-            return
-        place = await self._shop.hosts.of(pull.project)
+        project = await self._shop.store.projects.by_id(ask.project_id)
+        place = await self._shop.hosts.of(project)
         if place is None:
             return
         may = await place.forge.may_write(place.repository, ask.author)
-        # It may have changed meanwhile.
-        pull = await self._shop.store.pulls.of(ask.project_id, ask.number)
         done = False
-        # No answer in words to others: that would let anybody make us write comments.
-        if may and pull is not None:
+        # Nothing is asked for others, nor answered in words: anybody could make us do it.
+        if may and (pull := await self._pull(ask, place)) is not None:
             done = await self._obey(
                 Command(Verb(ask.verb), ask.commit, ask.unknown), ask, pull, place
             )
@@ -101,6 +93,20 @@ class Commands:
             await place.forge.react(place.repository, ask.comment, "+1" if done else "confused")
         except Refused as refused:
             log.info("command of %s: %s", ask.author, refused)
+
+    async def _pull(self, ask: Ask, place: Place) -> PullRow | None:
+        """The pull request of a comment, of which nobody may have told us yet; None if none is."""
+        pulls = self._shop.store.pulls
+        known = await pulls.of(ask.project_id, ask.number)
+        if known is not None:
+            return known
+        before = datetime.now(UTC)
+        now = await place.forge.pull(place.repository, ask.number)
+        if now is None:
+            return None
+        doubtful = await pulls.take(ask.project_id, answered(now, before))
+        self._settle.told(ask.project_id, ask.number, doubtful)
+        return await pulls.of(ask.project_id, ask.number)
 
     async def _obey(self, command: Command, ask: Ask, pull: PullRow, place: Place) -> bool:
         """False for what cannot be done."""

@@ -95,8 +95,6 @@ class PullRequests:
             asks = self._shop.store.asks
             await asks.add(project.id, event.number, event.comment, event.author, event.at, command)
             self.asked.set()
-            if await self._shop.store.pulls.of(project.id, event.number) is None:
-                self.resync.set()
 
     async def _installed(self, project: Project, joined: bool) -> None:
         if joined:

@@ -87,6 +87,12 @@ class Projects:
                 return project
         raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
 
+    async def by_id(self, project_id: int) -> Project:
+        async with self._database.transaction() as session:
+            if project := await session.get(Project, project_id):
+                return project
+        raise NotFound("This project was removed.")
+
     async def change(
         self,
         name: str,

@@ -653,14 +653,41 @@ async def test_text_of_others_stays_text(hub: Hub) -> None:
     assert text.count("<!--") - text.count("\\<!--") == 1
 
 
-async def test_a_comment_on_a_pull_request_nobody_told_of(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("previewdrop.pipeline.commands._TRY_AGAIN", 0.05)
-    pull = hub.pull()
+async def test_a_comment_on_a_pull_request_nobody_told_of(hub: Hub) -> None:
+    pull, listed = hub.pull(), hub.forge.calls.count("open_pulls")
     comment = await hub.say("/preview")
     await hub.live(pull.head)
     await hub.reacted(comment, "+1")
+    assert hub.forge.calls.count("open_pulls") == listed
+
+
+async def test_a_comment_on_a_closed_pull_request_nobody_told_of(hub: Hub) -> None:
+    hub.pull(open=False)
+    comment = await hub.say("/preview")
+    await hub.reacted(comment, "confused")
+    await hub.reason("closed")
+    assert await hub.preview() is None
+
+    async def ended() -> bool:
+        return not await hub.store.asks.waiting()
+
+    await until(ended)
+
+
+async def test_a_comment_on_what_the_host_does_not_know(hub: Hub) -> None:
+    comment = await hub.say("/preview")
+    await hub.reacted(comment, "confused")
+    assert await hub.store.pulls.of((await hub.project()).id, NUMBER) is None
+
+
+async def test_a_stranger_s_comment_leads_to_one_question(hub: Hub) -> None:
+    hub.pull()
+    before = len(hub.forge.calls)
+    comment = await hub.say("/preview", author="eve")
+    await hub.reacted(comment, "confused")
+    assert hub.forge.calls[before:] == ["may_write", "react"]
+    assert not hub.code_hosts.pulls.resync.is_set()
+    assert await hub.store.pulls.of((await hub.project()).id, NUMBER) is None
 
 
 async def test_a_signature_of_nobody(hub: Hub) -> None:
