@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from previewdrop.domain.errors import PreviewDropError
+from previewdrop.forge.base import Forge
 from previewdrop.pipeline.branches import Branches
 from previewdrop.pipeline.commands import Commands
 from previewdrop.pipeline.deploying import Workshop
@@ -16,7 +17,11 @@ from previewdrop.pipeline.pulls import PullRequests
 from previewdrop.pipeline.reporter import Answers, Reporter
 from previewdrop.pipeline.resync import Resync
 from previewdrop.pipeline.settle import Settle
+from previewdrop.store.forges import StoredForge
 from previewdrop.store.pulls import PullRow
+
+_LONG = 1024 * 1024
+"""Bytes. What is longer is not hashed where others wait for their answers."""
 
 
 class CodeHosts:
@@ -57,19 +62,13 @@ class CodeHosts:
         Each connection hears what is signed with a secret of its own, which several may share.
         None for one that no host has signed. BadInput for a body of a wrong shape.
         """
-        for fresh in (False, True):  # the second time, one that was connected a moment ago
-            hosts = await self._shop.hosts.all(fresh=fresh)
-            signers = [
-                (stored.id, forge)
-                for stored, forge in hosts
-                if stored.kind == kind and forge.verified(headers, body)
-            ]
-            if signers:
-                new = [
-                    await self.pulls.hear(id, forge.parsed(headers, body)) for id, forge in signers
-                ]
-                return any(new)
-        return None
+        hosts, call = self._shop.hosts, (kind, headers, body)
+        signers = await _signers(await hosts.all(fresh=False), *call)
+        signers = signers or await _signers(await hosts.missed(), *call)
+        if not signers:
+            return None
+        new = [await self.pulls.hear(id, forge.parsed(headers, body)) for id, forge in signers]
+        return any(new)
 
     async def changed(self, preview_id: int | None) -> None:
         """A preview changed; None when changes may have been missed."""
@@ -82,3 +81,18 @@ class CodeHosts:
     async def _concerned(self, pull: PullRow) -> bool:
         row = await self._shop.store.previews.of_pull(pull.project.id, pull.pull.number)
         return row is None or await self._operations.concerned(row, pull.pull.head)
+
+
+async def _signers(
+    hosts: Sequence[tuple[StoredForge, Forge]], kind: str, headers: Mapping[str, str], body: bytes
+) -> list[tuple[int, Forge]]:
+    """Those of this kind that have signed a body, by the ids of their connections."""
+
+    def found() -> list[tuple[int, Forge]]:
+        return [
+            (stored.id, forge)
+            for stored, forge in hosts
+            if stored.kind == kind and forge.verified(headers, body)
+        ]
+
+    return found() if len(body) < _LONG else await asyncio.to_thread(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Hosts:
         self._made: dict[int, tuple[StoredForge, Forge]] = {}
         self._opened: list[Forge] = []
         self._listed: Sequence[tuple[StoredForge, Forge]] = ()
-        self._listed_at = -_KEPT
+        self._listed_at = self._missed_at = -math.inf
         self._listing = asyncio.Lock()
 
     async def all(self, *, fresh: bool = True) -> Sequence[tuple[StoredForge, Forge]]:
@@ -56,6 +57,17 @@ class Hosts:
             if fresh or time.monotonic() - self._listed_at > _KEPT:
                 self._listed, self._listed_at = await self._list(), time.monotonic()
             return self._listed
+
+    async def missed(self) -> Sequence[tuple[StoredForge, Forge]]:
+        """All as they are now, for a call that none has signed; none once more in a second.
+
+        It may be of one that was connected a moment ago, but anybody can make such a call.
+        """
+        now = time.monotonic()
+        if now - self._missed_at <= _KEPT:
+            return ()
+        self._missed_at = now
+        return await self.all()
 
     async def get(self, forge_id: int) -> Forge:
         """NotFound for one that is not connected any more."""

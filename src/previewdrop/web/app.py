@@ -11,14 +11,14 @@ from previewdrop.web.api import (
     server,
     streams,
     variables,
-    webhooks,
 )
 from previewdrop.web.events import Changes
 from previewdrop.web.gate import Gate
-from previewdrop.web.github import dashboard, pages
+from previewdrop.web.github import dashboard, pages, webhooks
 from previewdrop.web.github import projects as github_projects
 from previewdrop.web.github import routes as github
 from previewdrop.web.github.attempts import Attempts
+from previewdrop.web.github.bodies import Bodies
 from previewdrop.web.pages import home
 from previewdrop.web.pages.forms import Notices
 from previewdrop.web.ports import Control
@@ -37,6 +37,7 @@ def create_app(control: Control, changes: Changes) -> FastAPI:
     app.state.control = control
     app.state.changes = changes
     app.state.attempts = Attempts()
+    app.state.bodies = Bodies()
     app.state.notices = Notices()
     app.state.tickets = Tickets()
     app.state.sessions = sessions = Sessions(control.token)
@@ -44,9 +45,9 @@ def create_app(control: Control, changes: Changes) -> FastAPI:
         Gate, token=control.token, sessions=sessions, public=control.settings.public_url
     )
     add_problem_handlers(app)
-    for routes in (server, projects, variables, previews, streams, webhooks, home):
+    for routes in (server, projects, variables, previews, streams, home):
         app.include_router(routes.router)
-    for routes in (github, github_projects, pages):
+    for routes in (github, github_projects, pages, webhooks):
         app.include_router(routes.router)
     app.include_router(dashboard.router, prefix=sessions.path)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx2
@@ -13,9 +13,10 @@ import pytest
 from github_standin.description import read
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.github.signature import signature
+from previewdrop.store.forges import StoredForge
 from previewdrop.store.store import Store
 
-from .hooks import MIB, READ, SECRET, example, github, headers, project_of, send, server
+from .hooks import MIB, NOWHERE, READ, SECRET, example, github, headers, project_of, send, server
 
 __all__ = ["github", "server"]
 
@@ -55,9 +56,12 @@ async def test_without_a_connection_nothing_is_believed(
     assert (await send(github, "ping", example("ping"))).status_code == 401
 
 
-@pytest.mark.parametrize("declared", [True, False])
-async def test_a_body_that_is_too_large_is_refused_while_it_is_read(
-    github: httpx2.AsyncClient, declared: bool
+@pytest.mark.parametrize(
+    ("signed", "declared", "status", "most"),
+    [(True, True, 413, 0), (True, False, 413, 27 * MIB), (False, False, 401, 0)],
+)
+async def test_no_more_of_a_body_is_read_than_may_be_needed(
+    github: httpx2.AsyncClient, signed: bool, declared: bool, status: int, most: int
 ) -> None:
     sent = 0
 
@@ -67,10 +71,38 @@ async def test_a_body_that_is_too_large_is_refused_while_it_is_read(
             sent += MIB
             yield b" " * MIB
 
-    length = {"Content-Length": str(30 * MIB)} if declared else {}
-    answer = await github.post("/webhooks/github", content=body(), headers=length)
-    assert answer.status_code == 413
-    assert sent <= (0 if declared else 27 * MIB)
+    told = headers("ping", b"") if signed else {}
+    told |= {"Content-Length": str(30 * MIB)} if declared else {}
+    answer = await github.post("/webhooks/github", content=body(), headers=told)
+    assert answer.status_code == status
+    assert sent <= most
+
+
+async def test_calls_of_nobody_read_the_connections_once_a_second(
+    github: httpx2.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, all_of_them = 0, store.forges.all
+
+    async def counted() -> Sequence[StoredForge]:
+        nonlocal reads
+        reads += 1
+        return await all_of_them()
+
+    monkeypatch.setattr(store.forges, "all", counted)
+    monkeypatch.setattr("previewdrop.pipeline.hosts._KEPT", 3600.0)
+    for number in range(20):
+        answer = await send(github, "ping", {}, f"d-{number}", Secret("nobody's"))
+        assert answer.status_code == 401
+    assert reads == 2
+
+
+async def test_a_connection_is_believed_as_soon_as_it_is_made(
+    github: httpx2.AsyncClient, store: Store
+) -> None:
+    assert (await send(github, "ping", {})).status_code == 202
+    changed = Secret("what we know from now on")
+    await store.forges.add("github", NOWHERE, {"token": Secret("ghp_x"), "webhook": changed})
+    assert (await send(github, "ping", {}, "d-2", changed)).status_code == 202
 
 
 @pytest.mark.parametrize(

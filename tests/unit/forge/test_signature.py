@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from previewdrop.domain.secret import Secret
-from previewdrop.forge.github.signature import signature, verified
+from previewdrop.forge.github.signature import present, signature, verified
 
 SECRET = Secret("It's a Secret to Everybody")
 BODY = b"Hello, World!"
@@ -20,6 +20,7 @@ DOCUMENTED = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b0
 def test_the_documented_example():
     assert signature(SECRET, BODY) == DOCUMENTED
     assert verified(SECRET, {"X-Hub-Signature-256": DOCUMENTED}, BODY)
+    assert present({"X-Hub-Signature-256": DOCUMENTED})
 
 
 @pytest.mark.parametrize("name", ["x-hub-signature-256", "X-HUB-SIGNATURE-256"])
@@ -50,10 +51,12 @@ def test_sha1_alone_is_not_enough():
 )
 def test_other_forms_are_no_signature(given_signature: str):
     assert not verified(SECRET, {"X-Hub-Signature-256": given_signature}, BODY)
+    assert not present({"X-Hub-Signature-256": given_signature})
 
 
 def test_no_header_is_no_signature():
     assert not verified(SECRET, {}, BODY)
+    assert not present({})
 
 
 def test_an_empty_secret_verifies_nothing():
