@@ -126,6 +126,8 @@ async def test_what_is_no_json_object_is_refused(github: httpx2.AsyncClient, bod
         (("pull_request", "head", "ref"), 7),
         (("pull_request", "number"), "42"),
         (("pull_request", "number"), -1),
+        (("pull_request", "number"), 0),
+        (("pull_request", "number"), 2**31),
         (("pull_request", "number"), 10**30),
         (("pull_request", "labels"), "none"),
         (("pull_request", "updated_at"), "yesterday"),
@@ -150,6 +152,40 @@ async def test_another_shape_is_refused_in_one_sentence(
     assert (await send(github, "pull_request", example("pull_request", "opened"))).json() == {
         "new": True
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("issue", "number"), 0),
+        (("issue", "number"), 2**31),
+        (("comment", "id"), 2**63),
+        (("comment", "created_at"), "9999-12-31T23:59:59-12:00"),
+        (("comment", "created_at"), "0001-01-01T00:00:00+12:00"),
+    ],
+)
+async def test_a_command_that_no_database_keeps_is_refused(
+    github: httpx2.AsyncClient, store: Store, path: tuple[str, str], value: object
+) -> None:
+    payload = example("issue_comment", "created")
+    payload["issue"]["pull_request"] = {}
+    payload["comment"]["body"] = "/preview"
+    await project_of(store, payload)
+    changed = payload | {path[0]: payload[path[0]] | {path[1]: value}}
+    answer = await send(github, "issue_comment", changed)
+    assert answer.status_code == 422, answer.text
+    assert ".".join(path) in answer.json()["detail"]
+    assert (await send(github, "issue_comment", payload)).json() == {"new": True}
+    assert len(await store.asks.waiting()) == 1
+
+
+async def test_the_largest_numbers_are_kept(github: httpx2.AsyncClient, store: Store) -> None:
+    payload = example("pull_request", "opened")
+    payload["pull_request"]["number"] = 2**31 - 1
+    payload["repository"]["id"] = 2**63 - 1
+    project = await project_of(store, payload)
+    assert (await send(github, "pull_request", payload)).status_code == 202
+    assert [row.pull.number for row in await store.pulls.open(project.id)] == [2**31 - 1]
 
 
 async def test_without_its_headers_it_is_refused(github: httpx2.AsyncClient) -> None:

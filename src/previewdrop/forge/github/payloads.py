@@ -7,6 +7,7 @@ NUL and lone surrogates, which neither UTF-8 nor a database can hold; all else s
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
@@ -27,6 +28,13 @@ def storable(value: object) -> object:
 Text = Annotated[str, BeforeValidator(storable)]
 Name = Annotated[str, BeforeValidator(storable), Field(min_length=1, max_length=1024)]
 Id = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Number = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+"""Of a pull request or an issue, in a repository."""
+# In any time zone it is still a time that Python and a database have.
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
+]
 Commit = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")]
 # It becomes part of addresses, so nothing in it may lead elsewhere.
 FullName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+/(?!\.{1,2}\Z)[A-Za-z0-9._-]+\Z")]
@@ -89,17 +97,17 @@ class Head(Payload):
 class PullPayload(Payload):
     """https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request"""
 
-    number: Id
+    number: Number
     title: Text
     state: str
     # `merged` is missing where pull requests are listed.
-    merged_at: AwareDatetime | None = None
+    merged_at: Moment | None = None
     draft: StrictBool = False
     labels: tuple[Label, ...] = ()
     user: User | None
     base: Head
     head: Head
-    updated_at: AwareDatetime
+    updated_at: Moment
 
     def pull(self) -> Pull:
         author = self.user or NOBODY

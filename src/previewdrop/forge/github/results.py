@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
-from pydantic import AwareDatetime, Field, StrictBool
+from pydantic import Field, StrictBool
 
 from previewdrop.forge.base import Written
 from previewdrop.forge.github.payloads import (
@@ -13,6 +13,7 @@ from previewdrop.forge.github.payloads import (
     Commit,
     Id,
     Label,
+    Moment,
     Name,
     Payload,
     RepositoryPayload,
@@ -26,7 +27,7 @@ Sendable = Annotated[str, Field(pattern=r"^[!-~]+\Z")]
 
 class TokenPayload(Payload):
     token: Sendable
-    expires_at: AwareDatetime
+    expires_at: Moment
 
 
 class AppPayload(Payload):
@@ -48,7 +49,7 @@ class InstallationPayload(Payload):
     id: Id
     account: Account
     html_url: Text
-    suspended_at: AwareDatetime | None
+    suspended_at: Moment | None
 
 
 class InstalledRepositories(Payload):
@@ -108,7 +109,7 @@ class CommentPayload(Payload):
     body: Text | None = None
     user: User | None
     html_url: Text
-    updated_at: AwareDatetime
+    updated_at: Moment
 
     @property
     def author(self) -> str:
@@ -129,5 +130,5 @@ class LabelEvent(IssueEvent):
     """`labeled` or `unlabeled`."""
 
     actor: User | None = None
-    created_at: AwareDatetime
+    created_at: Moment
     label: Label

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, StrictBool
+from pydantic import StrictBool
 
 from previewdrop.forge.github.payloads import (
     NOBODY,
     Commit,
     Id,
+    Moment,
     Name,
+    Number,
     OfInstallation,
     Payload,
     PullPayload,
@@ -39,7 +41,7 @@ class HeadCommit(Payload):
 
 
 class PushedRepository(RepositoryPayload):
-    pushed_at: AwareDatetime
+    pushed_at: Moment
     """In seconds since 1970 here, in ISO 8601 elsewhere."""
 
 
@@ -58,7 +60,7 @@ class DeleteHook(Hook):
 
 
 class Issue(Payload):
-    number: Id
+    number: Number
     pull_request: object = None
     """There for a pull request, missing for an issue."""
 
@@ -67,7 +69,7 @@ class CommentPayload(Payload):
     id: Id
     body: Text | None = ""
     user: User | None
-    created_at: AwareDatetime
+    created_at: Moment
 
     @property
     def author(self) -> User:

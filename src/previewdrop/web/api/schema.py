@@ -103,7 +103,7 @@ class PreviewRequest(Model):
     """Asks for a preview of a branch, at its newest commit or at `commit`."""
 
     branch: str = Field(min_length=1, max_length=1024)
-    number: int | None = Field(None, ge=1)
+    number: int | None = Field(None, ge=1, lt=2**31)
     commit: str | None = Field(None, min_length=4, max_length=64)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 
 from previewdrop.domain.errors import Conflict, NotFound
 from previewdrop.domain.secret import Secret
@@ -88,7 +89,9 @@ async def list_installations(control: ControlDep) -> GitHubInstallations:
 
 
 @router.delete("/connections/{connection}")
-async def disconnect(connection: int, control: ControlDep) -> GitHubConnection:
+async def disconnect(
+    connection: Annotated[int, Path(lt=2**31)], control: ControlDep
+) -> GitHubConnection:
     """Forgets a connection's credentials. Its projects stay, and follow pull requests no more."""
     stored = await control.store.forges.get(connection)
     settings = control.settings
