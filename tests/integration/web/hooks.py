@@ -73,6 +73,7 @@ async def hearing(control: Control, home: Home, changes: Changes) -> AsyncGenera
     )
     code_hosts = CodeHosts(shop, cast("LiveOperations", control.operations))
     app = create_app(replace(control, hear=code_hosts.hear), changes)
+    app.state.code_hosts = code_hosts
     yield app
     await code_hosts.close()
     for each in made:

@@ -211,22 +211,6 @@ async def test_a_call_that_is_repeated_is_taken_once(
     assert row.row.told == {"x": "y"}
 
 
-@pytest.mark.parametrize("event", READ)
-async def test_every_published_example_of_a_known_and_of_an_unknown_repository_is_taken(
-    github: httpx2.AsyncClient, store: Store, event: str
-) -> None:
-    examples = next(each["examples"] for each in read("webhooks") if each["name"] == event)
-    for number, payload in enumerate(examples):
-        answer = await send(github, event, payload, f"unknown-{number}")
-        assert (answer.status_code, answer.json()) == (202, {"new": True}), answer.text
-    assert await store.previews.all() == []
-    if "repository" in examples[0]:
-        await project_of(store, examples[0])
-        for number, payload in enumerate(examples):
-            answer = await send(github, event, payload, f"known-{number}")
-            assert answer.status_code == 202, answer.text
-
-
 async def test_events_that_do_not_concern_us_are_taken(github: httpx2.AsyncClient) -> None:
     for number, each in enumerate(read("webhooks")):
         if each["name"] not in READ:
