@@ -14,6 +14,7 @@ def table(results: dict[str, Any]) -> str:
     push, ten = results["push_to_live"], results["ten_at_once"]
     told = results["comments"]
     start, command = results["server_start"], results["command_line"]
+    hooks = results["webhooks"]
     rows = [
         _versus("push to live, warm", push["warm"]),
         _versus("push to live, cold", push["cold"]),
@@ -26,6 +27,8 @@ def table(results: dict[str, Any]) -> str:
         ("webhook to comment", f"{told['webhook_to_comment']:.2f} s",
          f"push to live: {told['push_to_live']:.2f} s", f"{told['beyond']:+.2f} s", "≤ +1 s"),
         ("control plane's memory, idle", _mib(start["idle_bytes"]), "", "", "≤ 150 MiB"),
+        ("webhooks, 100 a second, p99", f"{hooks['p99'] * 1000:.0f} ms", f"lost: {hooks['lost']}",
+         "met" if hooks["met"] else "NOT met", f"≤ {hooks['limit'] * 1000:.0f} ms, none lost"),
         ("memory of a preview", _mib(ten["preview_bytes"]), "", "", ""),
     ]  # fmt: skip
     lines = ["| what | PreviewDrop | beside it | ratio | limit |", "|---|---|---|---|---|"]
