@@ -45,7 +45,6 @@ class Reporter:
     def __init__(self, shop: Workshop, answers: Answers) -> None:
         self._shop = shop
         self._answers = answers
-        self._seen: set[int] = set()
         self._last: dict[tuple[int, int], tuple[float, object]] = {}
         self._errands = Errands[int]("report of pull request", self._report)
         self.soon = self._errands.soon
@@ -64,15 +63,18 @@ class Reporter:
         if pull is None or place is None:
             return None
         facts = await self._facts(pull)
-        wait = self._wait(pull, facts)
+        seen = await self._seen_from_outside(pull, facts)
+        facts = facts if seen else facts.unseen
+        page, wait = _page(pull), self._wait(pull, facts)
+        if wait <= 0:
+            await self._tell(pull, place, facts)
+            self._last[project_id, number] = time.monotonic(), _gist(facts)
+            if _over(pull, facts):
+                self._last.pop((project_id, number), None)
+        if not seen:
+            raise Unavailable(f"{facts.health_url} does not answer through the edge yet.")
         if wait > 0:
             return wait
-        await self._seen_from_outside(facts)
-        page = _page(pull)
-        await self._tell(pull, place, facts)
-        self._last[project_id, number] = time.monotonic(), _gist(facts)
-        if _over(pull, facts):
-            self._last.pop((project_id, number), None)
         return None if _page(pull) == page else 0.0
 
     def _wait(self, pull: PullRow, facts: Facts) -> float:
@@ -160,14 +162,20 @@ class Reporter:
         url = shop.url_of(names_for(project.name, slug, shop.settings.domain))
         return facts_of(pull, row, deployments, name, url, None)
 
-    async def _seen_from_outside(self, facts: Facts) -> None:
-        """Nothing is called live before its URL has answered through the edge, once."""
+    async def _seen_from_outside(self, pull: PullRow, facts: Facts) -> bool:
+        """Nothing is called live before its URL has answered through the edge, once.
+
+        That is kept: to look again would count as a visit, and what breaks later was live.
+        """
         live = facts.live
-        if live is None or live.id in self._seen or facts.down or facts.removal is not None:
-            return
+        if live is None or live.id == pull.row.told.get("seen"):
+            return True
+        if facts.down or facts.removal is not None:
+            return True
         if not await self._answers(facts.health_url):
-            raise Unavailable(f"{facts.health_url} does not answer through the edge yet.")
-        self._seen.add(live.id)
+            return False
+        await self._keep(pull, {"seen": live.id})
+        return True
 
 
 def _over(pull: PullRow, facts: Facts) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from previewdrop.domain.database import Change
 from previewdrop.domain.preview import DeploymentState, Failure, StageName, StageState
@@ -104,6 +104,14 @@ class Facts:
     def down(self) -> bool:
         """Whether what was live does not answer any more and is being tried again."""
         return self.live is not None and self.waiting is not None and self.upcoming is None
+
+    @property
+    def unseen(self) -> Facts:
+        """The same while what is live has not been met through the edge: it is not live yet."""
+        newest = self.newest
+        if newest and self.live and newest.id == self.live.id:
+            newest = replace(newest, state=DeploymentState.DEPLOYING)
+        return replace(self, live=None, newest=newest)
 
     @property
     def unapproved(self) -> bool:

@@ -136,7 +136,8 @@ class PullRequest(Base):
 
     `message` is that of the head commit, `expired` when the preview was removed because nobody
     used it, `reason` why the head is not previewed. `comment` and
-    `environment` are the ids of ours on the host, `told` digests of what these last said.
+    `environment` are the ids of ours on the host, `told` digests of what these last said,
+    and `seen` among them, the live deployment that was met through the edge.
     """
 
     __tablename__ = "pulls"

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from previewdrop.forge.events import (
     RepositoryMoved,
 )
 from previewdrop.misbehaviour import Misbehaviour
-from previewdrop.pipeline.reporter import digest
+from previewdrop.pipeline.reporter import Reporter, digest
 from previewdrop.report.status import EnvironmentStatus, Standing
 from previewdrop.store.database import StateDatabase
 from repositories import commit, git
@@ -291,6 +292,11 @@ async def answered(hub: Hub, call: str) -> bool:
     return call in hub.forge.calls
 
 
+async def has_status(hub: Hub, head: str, verdict: Verdict) -> bool:
+    status = hub.forge.statuses.get((REPOSITORY, head, "previewdrop/shop"))
+    return status is not None and status.verdict is verdict
+
+
 async def test_stop_and_start_by_command(hub: Hub) -> None:
     opened = hub.changed()
     await hub.hear(opened)
@@ -439,6 +445,40 @@ async def test_nothing_is_green_before_it_answers_through_the_edge(hub: Hub) -> 
     await hub.says("🚀")
 
 
+async def test_what_is_not_green_does_not_wait_for_the_edge(hub: Hub) -> None:
+    hub.outside = False
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    hub.plant.runtime.misbehave(Misbehaviour.EXITS, times=1)
+    await hub.hear(hub.changed(hub.commit()))
+    head = (await hub.told()).pull.head
+    text = await hub.says("❌ Preview failed", head[:7])
+    assert "🚀" not in text
+    await until(lambda: has_status(hub, head, Verdict.FAILURE))
+    hub.outside = True
+    await hub.says("🚀", opened.pull.head[:7], "❌ Newer commit failed", head[:7])
+
+
+async def test_what_was_green_before_a_restart_keeps_nothing_from_being_told(
+    plant: Plant, state: StateDatabase
+) -> None:
+    hub = Hub(plant, state)
+    await hub.connect()
+    async with hub.running():
+        opened = hub.changed()
+        await hub.hear(opened)
+        await hub.says("🚀")
+    hub.outside, asked = False, hub.asked_outside
+    async with hub.running():
+        plant.runtime.misbehave(Misbehaviour.EXITS, times=1)
+        head = hub.commit()
+        await hub.hear(hub.changed(head))
+        await hub.says("🚀", opened.pull.head[:7], "❌ Newer commit failed", head[:7])
+        await until(lambda: has_status(hub, head, Verdict.FAILURE))
+    assert hub.asked_outside == asked
+
+
 async def test_a_failed_push_is_told_beside_what_is_live(hub: Hub) -> None:
     opened = hub.changed()
     await hub.hear(opened)
@@ -509,7 +549,7 @@ async def test_a_server_that_comes_back_tells_what_was_not_told(
 
 
 async def test_what_was_told_is_not_told_again_after_a_restart(
-    plant: Plant, state: StateDatabase
+    plant: Plant, state: StateDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = Hub(plant, state)
     await hub.connect()
@@ -528,14 +568,21 @@ async def test_what_was_told_is_not_told_again_after_a_restart(
             return (told.get("comment"), told.get("environment")) == said
 
         await until(kept)
+    looked, asked, tell = 0, hub.asked_outside, Reporter._tell
+
+    async def telling(*told: Any) -> None:
+        nonlocal looked
+        await tell(*told)
+        looked += 1
+
+    async def again() -> bool:
+        return looked > 0
+
+    monkeypatch.setattr(Reporter, "_tell", telling)
     async with hub.running():
-        before = hub.asked_outside
-
-        async def looked() -> bool:
-            return hub.asked_outside > before
-
-        await until(looked)
         await hub.resync()
+        await until(again)
+    assert hub.asked_outside == asked
     assert {"comment", "status", "environment"}.isdisjoint(hub.forge.calls)
 
 

@@ -58,6 +58,16 @@ def test_a_failure_says_what_broke_and_what_is_live(first: Facts, live: Facts, f
     assert brief(pushed(live, failed)) == (Standing.FAILURE, f"{what}. Still live: a1b2c3d.")
 
 
+def test_what_nobody_has_met_through_the_edge_is_still_on_its_way(live: Facts, failed: Attempt):
+    assert brief(live.unseen) == (Standing.PENDING, "Deploying.")
+    newer = pushed(live, failed).unseen
+    assert newer.live is None
+    told = environment_status(newer)
+    assert told is not None
+    assert (told.standing, told.url) == (Standing.FAILURE, None)
+    assert "Still live" not in told.description
+
+
 def test_a_long_failure_is_cut_before_what_is_live(live: Facts, failed: Attempt):
     long = replace(failed, failure=Failure("", "It broke. " * 50))
     told = brief(pushed(live, long))
