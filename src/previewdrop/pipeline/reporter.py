@@ -121,7 +121,7 @@ class Reporter:
         known = pull.row.environment
         if told is None or not _is_news(pull, "environment", told):
             return
-        if known is None and told.standing is None:
+        if known is None and told.standing is None and not pull.row.told.get("begun"):
             return
         environment = Environment(
             told.name,
@@ -132,6 +132,9 @@ class Reporter:
             told.url,
             told.log_url,
         )
+        if known is None:
+            # Its answer may get lost, and then it is there all the same.
+            await self._keep(pull, {"begun": True})
         made = await place.forge.environment(place.repository, environment, known)
         await self._keep(pull, {"environment": digest(told)}, environment=made)
 

@@ -175,17 +175,16 @@ class Pulls:
             return [PullRow(*each) for each in await session.execute(query)]
 
     async def unsettled(self, project_id: int) -> Sequence[PullRow]:
-        """Those that are open, and closed ones that still have a preview or a report of it."""
+        """Those that are open, and closed ones with a preview or a report that is not over."""
         there = select(Preview.id).where(
             Preview.project_id == PullRequest.project_id,
             Preview.number == PullRequest.number,
             Preview.state != "removed",
         )
-        shown = PullRequest.comment.is_not(None) | PullRequest.environment.is_not(None)
         over = func.coalesce(PullRequest.told["over"].as_boolean(), false())
         query = _rows().where(
             PullRequest.project_id == project_id,
-            PullRequest.open | there.exists() | (shown & ~over),
+            PullRequest.open | there.exists() | ((PullRequest.told != {}) & ~over),
         )
         async with self._database.transaction() as session:
             return [PullRow(*each) for each in await session.execute(query)]

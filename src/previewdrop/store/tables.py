@@ -135,9 +135,10 @@ class PullRequest(Base):
     """A pull request: the newest snapshot of it, what people said, and what its host was told.
 
     `message` is that of the head commit, `expired` when the preview was removed because nobody
-    used it, `reason` why the head is not previewed. `comment` and
-    `environment` are the ids of ours on the host, `told` digests of what these last said,
-    and `seen` among them, the live deployment that was met through the edge.
+    used it, `reason` why the head is not previewed. `comment` and `environment` are the ids of
+    ours on the host, `told` digests of what these last said. Beside them are `seen`, the live
+    deployment that was met through the edge, `begun`, whether an environment may have been made
+    though its id is not known, and `over`, whether nothing more will be told.
     """
 
     __tablename__ = "pulls"

@@ -518,6 +518,36 @@ async def test_a_host_that_fails_us_fails_no_deployment_and_is_told_later(
     await hub.says("🚀", opened.pull.head[:7])
 
 
+async def test_a_deployment_that_was_made_in_silence_is_ended(
+    plant: Plant, state: StateDatabase
+) -> None:
+    hub = Hub(plant, state)
+    await hub.connect()
+    hub.forge.misbehave(Misbehaviour.HALFWAY, call="environment", times=1)
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="environment")
+    hub.forge.misbehave(Misbehaviour.REFUSED, call="comment")
+    async with hub.running():
+        await hub.hear(hub.changed())
+
+        async def made() -> bool:
+            return bool(hub.forge.deployments)
+
+        await until(made)
+        await hub.hear(hub.changed(open=False))
+        await hub.gone()
+    [(_, listed)] = hub.forge.deployments.values()
+    assert listed.verdict is not None
+    assert (await hub.told()).row.environment is None
+    hub.forge.behave()
+    async with hub.running():
+
+        async def inactive() -> bool:
+            [(_, listed)] = hub.forge.deployments.values()
+            return listed.verdict is None
+
+        await until(inactive, lambda: hub.forge.deployments)
+
+
 async def test_a_permission_that_is_missing_keeps_only_its_own_part_away(hub: Hub) -> None:
     hub.forge.misbehave(Misbehaviour.REFUSED, call="environment")
     hub.forge.misbehave(Misbehaviour.REFUSED, call="status")
