@@ -23,6 +23,7 @@ class Why(StrEnum):
     UNAPPROVED = "unapproved"
     SKIPPED = "skipped"
     UNWATCHED = "unwatched"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ EXPIRED = Reason(
     "Nobody pushed to it or asked for its pages for a long time.",
     "Push, or write `/preview`, to start again.",
 )
+
+FORGOTTEN = Reason(Why.FORGOTTEN, "Its project was removed from PreviewDrop.")
 
 
 def closed(*, merged: bool) -> Reason:

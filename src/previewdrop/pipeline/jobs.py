@@ -16,7 +16,7 @@ from procrastinate.job_context import JobContext
 from procrastinate.jobs import Status
 from procrastinate.worker import Worker
 
-from previewdrop.domain.errors import Unavailable
+from previewdrop.domain.errors import NotFound, Unavailable
 from previewdrop.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,10 @@ class Jobs:
         try:
             running = await manager.list_jobs_async(lock=_lock(preview_id), status=_DOING)
             await self.wake(preview_id)
-            row = await self._store.previews.by_id(preview_id)
+            try:
+                row = await self._store.previews.by_id(preview_id)
+            except NotFound:
+                return  # it went with its project meanwhile
             under_way = await self._store.deployments.under_way(preview_id)
             if any(one.generation >= row.preview.generation for one in under_way):
                 return

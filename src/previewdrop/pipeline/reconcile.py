@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from previewdrop.domain.errors import PreviewDropError, Unavailable
+from previewdrop.domain.errors import NotFound, PreviewDropError, Unavailable
 from previewdrop.domain.plan import (
     Abandon,
     Deploy,
@@ -85,7 +85,10 @@ class Reconciler:
             self._open.set()
 
     async def _step(self, preview_id: int, job_id: int | None) -> bool:
-        row = await self._shop.store.previews.by_id(preview_id)
+        try:
+            row = await self._shop.store.previews.by_id(preview_id)
+        except NotFound:
+            return False  # it went with its project
         step = plan(_desired(row), await self._observe(row))
         log.log(logging.DEBUG if isinstance(step, Done) else logging.INFO, "%s: %s", row.name, step)
         return await self._take(step, row, job_id)

@@ -14,7 +14,7 @@ from previewdrop.domain.preview import (
     StageName,
     StageState,
 )
-from previewdrop.domain.reasons import Reason, Why
+from previewdrop.domain.reasons import FORGOTTEN, Why
 from previewdrop.report.facts import Attempt, Database, Facts, Removal, StageFacts
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.pulls import PullRow
@@ -50,16 +50,20 @@ def facts_of(
         database=_database(row, live) if row else None,
         waiting=row.preview.waiting if row else None,
         skipped=reason if reason and (reason.why in _LEAVES or row is None) else None,
-        removal=_removal(row, reason),
+        removal=_removal(pull, row),
         sleeping=row is not None and row.preview.state == PreviewState.SLEEPING,
         details_url=details_url,
     )
 
 
-def _removal(row: PreviewRow | None, reason: Reason | None) -> Removal | None:
+def _removal(pull: PullRow, row: PreviewRow | None) -> Removal | None:
+    """Of a project that was removed, nothing is left, also where there was no preview."""
+    done = row is None or row.preview.state == PreviewState.REMOVED
+    if not pull.project.present:
+        return Removal(done, FORGOTTEN)
     if row is None or row.preview.present:
         return None
-    return Removal(done=row.preview.state == PreviewState.REMOVED, reason=reason)
+    return Removal(done, pull.reason)
 
 
 def _attempt(deployment: Deployment) -> Attempt:

@@ -62,6 +62,8 @@ class Reporter:
         place = await self._shop.hosts.of(pull.project) if pull else None
         if pull is None or place is None:
             return None
+        if not pull.row.told and await self._shop.store.pulls.told_by_another(pull):
+            raise Unavailable("A removed project of the same name is told of before.")
         facts = await self._facts(pull)
         seen = await self._seen_from_outside(pull, facts)
         facts = facts if seen else facts.unseen
@@ -71,6 +73,8 @@ class Reporter:
             self._last[project_id, number] = time.monotonic(), _gist(facts)
             if _over(pull, facts):
                 self._last.pop((project_id, number), None)
+                if not pull.project.present:
+                    await self._shop.store.projects.drop_forgotten()
         if not seen:
             raise Unavailable(f"{facts.health_url} does not answer through the edge yet.")
         if wait > 0:
@@ -184,7 +188,8 @@ class Reporter:
 def _over(pull: PullRow, facts: Facts) -> bool:
     """Whether there will be nothing more to tell."""
     removed = facts.removal is None or facts.removal.done
-    return not pull.pull.open and facts.desired is None and facts.live is None and removed
+    wanted = pull.pull.open and pull.project.present
+    return not wanted and facts.desired is None and facts.live is None and removed
 
 
 def _page(pull: PullRow) -> str | None:

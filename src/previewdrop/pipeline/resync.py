@@ -69,6 +69,7 @@ class Resync:
         `whole` asks for everything anew, else hosts are asked only whether lists changed.
         """
         await self._shop.store.pulls.forget_deliveries(DELIVERIES_KEPT)
+        await self._tell_of_forgotten()
         for stored, forge in await self._shop.hosts.all():
             try:
                 if whole:
@@ -83,6 +84,7 @@ class Resync:
 
     async def tell(self) -> None:
         """Whatever is known is compared with what is wanted and was told, without the hosts."""
+        await self._tell_of_forgotten()
         for stored, _ in await self._shop.hosts.all():
             for project in await self._shop.store.forges.projects(stored.id):
                 await self._tell(project)
@@ -91,6 +93,10 @@ class Resync:
         for row in await self._shop.store.pulls.unsettled(project.id):
             self._settle.soon(project.id, row.pull.number)
             self._report(project.id, row.pull.number)
+
+    async def _tell_of_forgotten(self) -> None:
+        for project_id, number in await self._shop.store.pulls.of_forgotten():
+            self._report(project_id, number)
 
     async def _follow(self, forge_id: int, forge: Forge) -> None:
         """Learns the names that repositories have now, and who lets us in."""

@@ -86,7 +86,7 @@ class Settle:
         """Writes down what is wanted; the row if more must be known of it before that."""
         async with self._room:
             row = await self._shop.store.pulls.of(project_id, number)
-            if row is None:
+            if row is None or not row.project.present:
                 return None
             if self._approvals.doubtful(row):
                 return row

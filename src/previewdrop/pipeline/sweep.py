@@ -35,6 +35,7 @@ class Sweep:
             await _guarded(self.requests)
             await _guarded(self.expire)
             await _guarded(self.drift)
+            await _guarded(self.forgotten)
             now = asyncio.get_running_loop().time()
             if now - last_orphans > ORPHANS_EVERY:
                 last_orphans = now
@@ -55,6 +56,10 @@ class Sweep:
         """Asks for every preview to be looked at: what is as it should be costs a few reads."""
         for row in await self._shop.store.previews.all():
             await self._wake(row.preview.id)
+
+    async def forgotten(self) -> None:
+        """Drops projects of which nothing is left, or whose host is told no more."""
+        await self._shop.store.projects.drop_forgotten()
 
     async def expire(self) -> None:
         """Previews that nobody pushed to or requested for a long time are no longer wanted."""

@@ -60,9 +60,9 @@ class Previews:
         """
         async with self._database.transaction() as session:
             owner = await session.scalar(
-                select(Project).where(Project.name == project).with_for_update()
+                select(Project).where(Project.name == project, Project.present).with_for_update()
             )
-            if owner is None or not owner.present:
+            if owner is None:
                 raise NotFound(f"There is no project {project}.", "See `previewdrop project list`.")
             preview = await _find(session, owner.id, branch, number)
             if preview is None:

@@ -6,15 +6,20 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from typing import Any
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import Select, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from previewdrop.domain.errors import Conflict, NotFound
 from previewdrop.domain.naming import PROJECT_LENGTH
 from previewdrop.domain.secret import Secret
 from previewdrop.store.database import StateDatabase
+from previewdrop.store.previews import tell
+from previewdrop.store.pulls import untold
 from previewdrop.store.secrets import SecretBox
-from previewdrop.store.tables import Preview, Project
+from previewdrop.store.tables import Preview, Project, PullRequest, Variable
+
+_TOLD_WITHIN = "1 hour"
+"""A host that does not answer for so long is told of a removed project no more."""
 
 
 class Projects:
@@ -52,9 +57,8 @@ class Projects:
         """
         async with self._database.transaction() as session:
             await session.execute(text("SELECT pg_advisory_xact_lock(7781)"))
-            taken = {
-                project.name: project.source for project in await session.scalars(select(Project))
-            }
+            there = select(Project).where(Project.gone_at.is_(None))
+            taken = {project.name: project.source for project in await session.scalars(there)}
             if source in taken.values():
                 raise Conflict(f"{source} is a project already.", "See `previewdrop project list`.")
             numbered = (f"{name[: PROJECT_LENGTH - 4]}-{number}" for number in count(2))
@@ -73,6 +77,7 @@ class Projects:
         query = (
             select(Project, func.count(Preview.id).filter(present))
             .outerjoin(Preview, Preview.project_id == Project.id)
+            .where(Project.gone_at.is_(None))
             .group_by(Project.id)
             .order_by(Project.name)
         )
@@ -83,7 +88,7 @@ class Projects:
 
     async def named(self, name: str) -> Project:
         async with self._database.transaction() as session:
-            if project := await session.scalar(select(Project).where(Project.name == name)):
+            if project := await session.scalar(_named(name)):
                 return project
         raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
 
@@ -105,8 +110,7 @@ class Projects:
         With a `source` the login is replaced too, by none if there is none.
         """
         async with self._database.transaction() as session:
-            query = select(Project).where(Project.name == name).with_for_update()
-            project = await session.scalar(query)
+            project = await session.scalar(_named(name).with_for_update())
             if project is None:
                 raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
             merged = {**project.settings, **settings}
@@ -115,23 +119,53 @@ class Projects:
                 project.source, project.login = source, self._sealed(login)
         return project
 
-    async def forget(self, name: str) -> bool:
-        """Marks a project as unwanted; its row goes when its last preview is gone."""
+    async def forget(self, name: str) -> Sequence[int]:
+        """Marks a project and its previews as unwanted; the ids of those that are still there.
+
+        Its row goes when nothing of it is left, see `drop_forgotten`.
+        """
         async with self._database.transaction() as session:
-            project = await session.scalar(select(Project).where(Project.name == name))
+            project = await session.scalar(_named(name).with_for_update())
             if project is None:
                 raise NotFound(f"There is no project {name}.", "See `previewdrop project list`.")
             project.present = False
-        return True
+            its = Preview.project_id == project.id
+            unwanted = update(Preview).where(its, Preview.present)
+            await session.execute(unwanted.values(present=False, generation=Preview.generation + 1))
+            there = select(Preview.id).where(its, Preview.state != "removed")
+            left = list(await session.scalars(there.order_by(Preview.id)))
+            for preview_id in left:
+                await tell(session, preview_id)
+        return left
 
     async def drop_forgotten(self) -> list[str]:
-        """Deletes unwanted projects that have no preview left; their names."""
+        """Deletes unwanted projects of which nothing is left; their names.
+
+        One without previews gives its name, its login and its variables away at once, and is
+        deleted when its host was told the end of each pull request, or is none of ours any more.
+        """
         left = select(Preview.id).where(
             Preview.project_id == Project.id, Preview.state != "removed"
         )
-        query = delete(Project).where(~Project.present, ~left.exists()).returning(Project.name)
+        gone = (
+            update(Project)
+            .where(~Project.present, Project.gone_at.is_(None), ~left.exists())
+            .values(gone_at=func.now(), login=None)
+            .returning(Project.id)
+        )
+        more = select(PullRequest.number).where(PullRequest.project_id == Project.id, untold())
+        late = Project.gone_at < func.now() - text(f"interval '{_TOLD_WITHIN}'")
+        ended = delete(Project).where(
+            Project.gone_at.is_not(None), or_(Project.forge_id.is_(None), late, ~more.exists())
+        )
         async with self._database.transaction() as session:
-            return list(await session.scalars(query))
+            its = Variable.project_id.in_(list(await session.scalars(gone)))
+            await session.execute(delete(Variable).where(its))
+            return list(await session.scalars(ended.returning(Project.name)))
 
     def _sealed(self, login: Secret | None) -> bytes | None:
         return None if login is None else self._box.encrypt(login)
+
+
+def _named(name: str) -> Select[Project]:
+    return select(Project).where(Project.name == name, Project.gone_at.is_(None))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, false, func, select, text, update
+from sqlalchemy import ColumnElement, delete, false, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -181,13 +181,35 @@ class Pulls:
             Preview.number == PullRequest.number,
             Preview.state != "removed",
         )
-        over = func.coalesce(PullRequest.told["over"].as_boolean(), false())
         query = _rows().where(
             PullRequest.project_id == project_id,
-            PullRequest.open | there.exists() | ((PullRequest.told != {}) & ~over),
+            PullRequest.open | there.exists() | (_told_of() & ~_over()),
         )
         async with self._database.transaction() as session:
             return [PullRow(*each) for each in await session.execute(query)]
+
+    async def of_forgotten(self) -> Sequence[tuple[int, int]]:
+        """Project and number of those of unwanted projects whose end is to be told."""
+        query = select(PullRequest.project_id, PullRequest.number).join(Project)
+        query = query.where(~Project.present, Project.forge_id.is_not(None), untold())
+        async with self._database.transaction() as session:
+            return [(project_id, number) for project_id, number in await session.execute(query)]
+
+    async def told_by_another(self, pull: PullRow) -> bool:
+        """Whether the end of one that had its name is to be told at the same place before."""
+        query = (
+            select(PullRequest.number)
+            .join(Project)
+            .where(
+                Project.name == pull.project.name,
+                Project.repository == pull.project.repository,
+                Project.gone_at.is_not(None),
+                PullRequest.number == pull.row.number,
+                untold(),
+            )
+        )
+        async with self._database.transaction() as session:
+            return await session.scalar(query) is not None
 
     async def forget_deliveries(self, days: int) -> None:
         """Hosts repeat calls for a few days at the most."""
@@ -213,6 +235,22 @@ class Pulls:
             await session.flush()
             await session.refresh(found[0])
             return PullRow(*found)
+
+
+def untold() -> ColumnElement[bool]:
+    """Whether a host was told, or may have been told, of a pull request, but not yet the end."""
+    shown = select(Preview.id).where(
+        Preview.project_id == PullRequest.project_id, Preview.number == PullRequest.number
+    )
+    return (_told_of() | shown.exists()) & ~_over()
+
+
+def _told_of() -> ColumnElement[bool]:
+    return PullRequest.told != {}
+
+
+def _over() -> ColumnElement[bool]:
+    return func.coalesce(PullRequest.told["over"].as_boolean(), false())
 
 
 def _rows() -> Any:

@@ -47,13 +47,17 @@ class Project(Base):
 
     `settings` are the server's, by the dotted names of previewdrop.toml. On a code host it is
     `repository` there, called `repository_name`, in the App's `installation`; `pulls_mark` is
-    what the host gave with its last list of pull requests.
+    what the host gave with its last list of pull requests. `present` is whether it is wanted;
+    since `gone_at` it has no previews and no name any more, and only its host is to be told.
     """
 
     __tablename__ = "projects"
+    __table_args__ = (
+        Index("projects_name", "name", unique=True, postgresql_where=text("gone_at IS NULL")),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
     source: Mapped[str]
     login: Mapped[bytes | None]
     settings: Mapped[Json] = mapped_column(server_default="{}")
@@ -64,6 +68,7 @@ class Project(Base):
     repository_name: Mapped[str | None]
     installation: Mapped[int | None] = mapped_column(BigInteger)
     pulls_mark: Mapped[str | None]
+    gone_at: Mapped[datetime | None]
 
 
 class Variable(Base):

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from urllib.parse import urlsplit
 
 from previewdrop.domain.pull import Pull
@@ -23,7 +24,9 @@ from previewdrop.store.database import StateDatabase
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.pulls import PullRow
 from previewdrop.store.tables import Deployment, Project
+from previewdrop.web.api.projects import remove_project
 from previewdrop.web.events import Changes
+from previewdrop.web.ports import Control, ServerFacts
 from repositories import commit, git
 
 from .conftest import Plant
@@ -63,14 +66,14 @@ class Hub:
         return await self.store.projects.named("shop")
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
+    async def running(self, asked: str = "open_pulls") -> AsyncGenerator[None]:
         """The server's tasks, when the first resync has asked the host."""
         self.forge.calls.clear()
         jobs = Jobs(self.state.conninfo, self.store, 4)
         await jobs.open()
         reconciler = Reconciler(self.shop, jobs.wake)
-        operations = LiveOperations(self.shop, jobs, dict, lambda _: None)
-        self.code_hosts = CodeHosts(self.shop, operations, self._answers)
+        self.operations = LiveOperations(self.shop, jobs, dict, lambda _: None)
+        self.code_hosts = CodeHosts(self.shop, self.operations, self._answers)
         changes = Changes(self.state)
         with changes.follow() as queue:
             tasks = [
@@ -80,7 +83,7 @@ class Hub:
                 asyncio.create_task(self.code_hosts.run()),
             ]
             try:
-                await until(self._listed)
+                await until(lambda: self._asked(asked))
                 yield
             finally:
                 for task in tasks:
@@ -88,6 +91,21 @@ class Hub:
                 await asyncio.wait(tasks)
                 await reconciler.close()
                 await jobs.close()
+
+    async def remove_project(self) -> None:
+        """As somebody does over the API."""
+        facts, token = cast("ServerFacts", None), Secret("x")
+        resync = self.code_hosts.pulls.resync.set
+        control = Control(
+            self.store, self.shop.settings, facts, self.operations, token, resync=resync
+        )
+        await remove_project("shop", control)
+
+    async def add_project(self) -> None:
+        """The project that was removed, once more."""
+        await self.store.projects.add("shop", str(self.plant.repository), {})
+        await self.connect()
+        self.code_hosts.pulls.resync.set()
 
     async def resync(self, *, whole: bool = True) -> None:
         await self.code_hosts.resync.once(whole=whole)
@@ -247,8 +265,8 @@ class Hub:
         await until(there)
         assert (comment, reaction) in self.forge.reactions, self.forge.reactions
 
-    async def _listed(self) -> bool:
-        return "open_pulls" in self.forge.calls
+    async def _asked(self, call: str) -> bool:
+        return call in self.forge.calls
 
     async def _answers(self, url: str) -> bool:
         self.asked_outside += 1

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Verdict
@@ -24,6 +25,7 @@ from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.reporter import Reporter, digest
 from previewdrop.report.status import EnvironmentStatus, Standing
 from previewdrop.store.database import StateDatabase
+from previewdrop.store.tables import Project
 from repositories import commit, git
 
 from .conftest import Plant
@@ -686,6 +688,88 @@ async def test_what_is_out_of_reach_has_no_previews(hub: Hub, kind: str, lost: b
     row = await hub.preview()
     assert row is not None
     assert not row.preview.present
+
+
+async def test_a_project_that_is_removed_is_told_of(hub: Hub) -> None:
+    opened, forked = hub.changed(), hub.changed(number=43, fork=True, author="eve")
+    await hub.hear(opened, forked)
+    await hub.says("🚀")
+    await hub.asks_about(forked.pull.head, 43)
+    await hub.remove_project()
+    await hub.says("🧹 Preview removed", "project was removed")
+    await hub.says("project was removed", number=43)
+    await until(lambda: no_project_left(hub))
+    assert all(each.verdict is None for _, each in hub.forge.deployments.values())
+    assert await has_status(hub, opened.pull.head, Verdict.SUCCESS)
+    assert await has_status(hub, forked.pull.head, Verdict.FAILURE)
+
+
+async def test_a_project_that_is_removed_is_told_of_after_a_restart(
+    plant: Plant, state: StateDatabase
+) -> None:
+    hub = Hub(plant, state)
+    await hub.connect()
+    async with hub.running():
+        await hub.hear(hub.changed())
+        await hub.says("🚀")
+        hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="comment")
+        await hub.remove_project()
+        await until(lambda: name_is_free(hub))
+    hub.forge.behave()
+    async with hub.running("repositories"):
+        await hub.says("🧹 Preview removed", "project was removed")
+        await until(lambda: no_project_left(hub))
+
+
+async def test_a_project_is_removed_and_added_again_while_its_host_is_away(hub: Hub) -> None:
+    await hub.hear(hub.changed())
+    await hub.says("🚀")
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="comment")
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="environment")
+    await hub.remove_project()
+    await until(lambda: name_is_free(hub))
+    await hub.add_project()
+    head = hub.commit()
+    await hub.hear(hub.changed(head))
+    await hub.live(head)
+    hub.forge.behave()
+    await hub.says("🚀", head[:7])
+    [project] = await projects(hub)
+    assert project.present
+    live = [each for _, each in hub.forge.deployments.values() if each.verdict is not None]
+    assert [each.commit for each in live] == [head]
+
+
+@pytest.mark.parametrize("disconnected", [False, True])
+async def test_a_host_that_is_gone_keeps_no_project(hub: Hub, disconnected: bool) -> None:
+    await hub.hear(hub.changed())
+    await hub.says("🚀")
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="comment")
+    await hub.remove_project()
+    await until(lambda: name_is_free(hub))
+    assert await hub.store.projects.drop_forgotten() == []
+    if disconnected:
+        [stored] = await hub.store.forges.all()
+        await hub.store.forges.remove(stored.id)
+    else:
+        async with hub.state.transaction() as session:
+            earlier = Project.gone_at - timedelta(hours=1)
+            await session.execute(update(Project).values(gone_at=earlier))
+    assert await hub.store.projects.drop_forgotten() == ["shop"]
+
+
+async def name_is_free(hub: Hub) -> bool:
+    return await hub.store.projects.all() == []
+
+
+async def no_project_left(hub: Hub) -> bool:
+    return await projects(hub) == []
+
+
+async def projects(hub: Hub) -> list[Project]:
+    """Also those of which hosts are still to be told."""
+    async with hub.state.transaction() as session:
+        return list(await session.scalars(select(Project)))
 
 
 async def test_branches_with_previews_of_their_own(hub: Hub) -> None:

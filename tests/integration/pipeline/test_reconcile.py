@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from previewdrop.domain.errors import Unavailable
+from previewdrop.domain.errors import NotFound, Unavailable
 from previewdrop.domain.preview import DeploymentState, PreviewState
 from previewdrop.domain.secret import Secret
 from previewdrop.domain.spec import Route
@@ -35,6 +35,16 @@ async def test_reconciling_again_does_nothing(plant: Plant) -> None:
     calls = list(plant.runtime.calls)
     await plant.reconciler.reconcile(row.preview.id)
     assert [c for c in plant.runtime.calls[len(calls) :] if c == "ensure"] == []
+
+
+async def test_what_went_with_its_project_needs_nothing(plant: Plant) -> None:
+    row = await plant.deploy()
+    assert await plant.shop.store.projects.forget("shop") == [row.preview.id]
+    await plant.reconciler.reconcile(row.preview.id)
+    assert plant.runtime.runs == {}
+    with pytest.raises(NotFound):
+        await plant.row(row.preview.id)
+    await plant.reconciler.reconcile(row.preview.id)
 
 
 async def test_three_pushes_are_one_deployment_of_the_newest(plant: Plant) -> None:

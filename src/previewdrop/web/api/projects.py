@@ -85,13 +85,13 @@ async def change_project(project: str, body: ProjectPatch, control: ControlDep) 
 @router.delete("/{project}", status_code=HTTPStatus.ACCEPTED)
 async def remove_project(project: str, control: ControlDep) -> ProjectView:
     """Removes a project: its previews first, then its settings and variables."""
-    rows = await control.store.previews.all(project)
-    await control.store.projects.forget(project)
-    shown = project_view(await control.store.projects.named(project), len(rows))
-    for row in rows:
-        await control.store.previews.unwant(row.preview.id)
-        await control.operations.changed(row.preview.id)
+    row = await control.store.projects.named(project)
+    shown = project_view(row, await _count(project, control))
+    for preview_id in await control.store.projects.forget(project):
+        await control.operations.changed(preview_id)
     await control.store.projects.drop_forgotten()
+    if row.forge_id is not None:
+        control.resync()
     return shown
 
 
