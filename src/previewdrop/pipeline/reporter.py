@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 _SETTLE = 0.2
 """Seconds for changes that come together to be told as one."""
 
+_BEGINS_WITHIN = 2.0
+"""Seconds for which a commit that begins in a moment is not told of: it does, or has to wait."""
+
 _PROGRESS_EVERY = 4.0
 """Seconds. GitHub takes 500 writes an hour, and a deployment has ten stages."""
 
@@ -45,7 +48,7 @@ class Reporter:
     def __init__(self, shop: Workshop, answers: Answers) -> None:
         self._shop = shop
         self._answers = answers
-        self._last: dict[tuple[int, int], tuple[float, object]] = {}
+        self._due: dict[tuple[int, int], tuple[float, object]] = {}
         self._errands = Errands[int]("report of pull request", self._report)
         self.soon = self._errands.soon
         self.close = self._errands.close
@@ -67,12 +70,12 @@ class Reporter:
         facts = await self._facts(pull)
         seen = await self._seen_from_outside(pull, facts)
         facts = facts if seen else facts.unseen
-        page, wait = _page(pull), self._wait(pull, facts)
+        page, wait = _page(pull), self._wait((project_id, number), facts)
         if wait <= 0:
             await self._tell(pull, place, facts)
-            self._last[project_id, number] = time.monotonic(), _gist(facts)
+            self._due[project_id, number] = time.monotonic() + _PROGRESS_EVERY, _gist(facts)
             if _over(pull, facts):
-                self._last.pop((project_id, number), None)
+                self._due.pop((project_id, number), None)
                 if not pull.project.present:
                     await self._shop.store.projects.drop_forgotten()
         if not seen:
@@ -81,10 +84,15 @@ class Reporter:
             return wait
         return None if _page(pull) == page else 0.0
 
-    def _wait(self, pull: PullRow, facts: Facts) -> float:
+    def _wait(self, key: tuple[int, int], facts: Facts) -> float:
         """Seconds until it is time to tell: none for what people wait for, more for progress."""
-        at, gist = self._last.get((pull.project.id, pull.pull.number), (0.0, None))
-        return at + _PROGRESS_EVERY - time.monotonic() if gist == _gist(facts) else 0.0
+        now, gist = time.monotonic(), _gist(facts)
+        due, former = self._due.get(key, (now, None))
+        if gist != former:
+            begins = facts.upcoming is not None and facts.waiting is None
+            due = now + _BEGINS_WITHIN if begins else now
+            self._due[key] = due, gist
+        return due - now
 
     async def _tell(self, pull: PullRow, place: Place, facts: Facts) -> None:
         """What the host refuses or loses does not keep the rest from being told."""

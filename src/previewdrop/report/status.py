@@ -71,12 +71,15 @@ def commit_status(facts: Facts) -> CommitStatus | None:
 
 
 def environment_status(facts: Facts) -> EnvironmentStatus | None:
-    """What is told of the newest deployment; None while there is none to tell of."""
+    """What is told of the newest deployment; None while there is none to tell of.
+
+    A commit whose deployment has not begun is none: many may wait for room, some for ever.
+    """
     if facts.removal is not None:
         attempt = facts.newest or facts.live
         commit = attempt.commit if attempt else facts.desired or facts.head
         told = commit, None, "The preview was removed."
-    elif (told := _told(facts)) is None:
+    elif facts.upcoming is not None or (told := _told(facts)) is None:
         return None
     commit, standing, sentence = told
     url = facts.url if standing is Standing.SUCCESS else None

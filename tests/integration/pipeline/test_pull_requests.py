@@ -862,6 +862,25 @@ async def _has_reason(hub: Hub) -> bool:
     return (await hub.told()).reason is not None
 
 
+async def test_what_waits_for_room_is_told_once(hub: Hub) -> None:
+    head = hub.commit()
+    for number in range(1, 31):
+        hub.pull(head, number)
+    await hub.resync()
+    numbers = range(1, 31)
+
+    async def told() -> bool:
+        texts = [hub.comment(number) for number in numbers]
+        live, waiting = ([word in text for text in texts].count(True) for word in ("🚀", "⏸️"))
+        return (live, waiting) == (2, 28)
+
+    await until(told, lambda: [hub.comment(number) for number in numbers], timeout=60)
+    assert len(hub.forge.deployments) == 2
+    assert hub.forge.calls.count("environment") <= 2 * 3
+    assert hub.forge.calls.count("comment") <= 28 + 2 * 3
+    assert hub.forge.calls.count("status") <= 28 + 2 * 4
+
+
 async def test_two_hundred_pull_requests_are_compared_with_one_request(hub: Hub) -> None:
     await hub.store.projects.change("shop", {"github.demand": "command"})
     head = hub.commit()

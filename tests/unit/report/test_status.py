@@ -77,11 +77,11 @@ def test_a_long_failure_is_cut_before_what_is_live(live: Facts, failed: Attempt)
     assert len(told[1]) <= 140
 
 
-def test_waiting_is_pending(first: Facts):
-    assert brief(replace(first, waiting="shop has 2 live previews.")) == (
-        Standing.PENDING,
-        "shop has 2 live previews.",
-    )
+def test_waiting_is_pending_and_no_deployment_yet(first: Facts, live: Facts):
+    waiting = replace(first, waiting="shop has 2 live previews.")
+    assert brief(waiting) == (Standing.PENDING, "shop has 2 live previews.")
+    for facts in (first, waiting, pushed(live)):
+        assert environment_status(facts) is None
 
 
 def test_what_is_down_is_no_success(live: Facts):
