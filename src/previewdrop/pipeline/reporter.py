@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 from previewdrop.domain.errors import PreviewDropError, Unavailable
@@ -17,10 +16,18 @@ from previewdrop.forge.base import Environment, Status, Verdict, Written
 from previewdrop.pipeline.deploying import Workshop
 from previewdrop.pipeline.errands import Errands
 from previewdrop.pipeline.hosts import Place
+from previewdrop.pipeline.news import (
+    comment_news,
+    digest,
+    environment_news,
+    page,
+    status_news,
+    writes,
+)
+from previewdrop.pipeline.pace import Pace, Rank
 from previewdrop.pipeline.report_facts import facts_of
-from previewdrop.report.comment import comment, mark, opens
-from previewdrop.report.facts import Facts, Removal
-from previewdrop.report.status import commit_status, environment_status
+from previewdrop.report.comment import mark
+from previewdrop.report.facts import Facts
 from previewdrop.store.pulls import PullRow
 
 log = logging.getLogger(__name__)
@@ -49,6 +56,7 @@ class Reporter:
         self._shop = shop
         self._answers = answers
         self._due: dict[tuple[int, int], tuple[float, object]] = {}
+        self._paces: defaultdict[int | None, Pace] = defaultdict(Pace)
         self._errands = Errands[int]("report of pull request", self._report)
         self.soon = self._errands.soon
         self.close = self._errands.close
@@ -70,9 +78,9 @@ class Reporter:
         facts = await self._facts(pull)
         seen = await self._seen_from_outside(pull, facts)
         facts = facts if seen else facts.unseen
-        page, wait = _page(pull), self._wait((project_id, number), facts)
+        former, wait = page(pull), self._wait((project_id, number), facts)
+        wait = wait if wait > 0 else await self._tell_in_time(pull, place, facts)
         if wait <= 0:
-            await self._tell(pull, place, facts)
             self._due[project_id, number] = time.monotonic() + _PROGRESS_EVERY, _gist(facts)
             if _over(pull, facts):
                 self._due.pop((project_id, number), None)
@@ -82,7 +90,7 @@ class Reporter:
             raise Unavailable(f"{facts.health_url} does not answer through the edge yet.")
         if wait > 0:
             return wait
-        return None if _page(pull) == page else 0.0
+        return None if page(pull) == former else 0.0
 
     def _wait(self, key: tuple[int, int], facts: Facts) -> float:
         """Seconds until it is time to tell: none for what people wait for, more for progress."""
@@ -94,13 +102,26 @@ class Reporter:
             self._due[key] = due, gist
         return due - now
 
+    async def _tell_in_time(self, pull: PullRow, place: Place, facts: Facts) -> float:
+        """Tells all of it, or none where the host was written to a lot: seconds to wait then."""
+        pace, count = self._paces[pull.project.forge_id], writes(pull, facts)
+        wait = pace.wait(count, _rank(facts))
+        if wait <= 0:
+            try:
+                await self._tell(pull, place, facts)
+            except Unavailable:
+                # While a host is away, asking it again and again costs it nothing.
+                pace.unwritten(count)
+                raise
+        return wait
+
     async def _tell(self, pull: PullRow, place: Place, facts: Facts) -> None:
         """What the host refuses or loses does not keep the rest from being told."""
         failed: Unavailable | None = None
         # The comment last: whoever reads of a URL there finds everything else in place. But while
         # there is no URL the others lead to the comment, so that it is made first.
         parts = [self._tell_status, self._tell_environment, self._tell_comment]
-        for part in parts if facts.live or _page(pull) else reversed(parts):
+        for part in parts if facts.live or page(pull) else reversed(parts):
             try:
                 await part(pull, place, facts)
             except Unavailable as error:
@@ -115,12 +136,8 @@ class Reporter:
             await self._keep(pull, {"over": _over(pull, facts)})
 
     async def _tell_status(self, pull: PullRow, place: Place, facts: Facts) -> None:
-        facts = replace(facts, details_url=facts.details_url or _page(pull))
-        told = commit_status(facts)
-        if told is None and facts.desired is None and pull.row.told.get("pending") == facts.head:
-            # Nothing waits for ever for a preview that there will not be.
-            told = commit_status(replace(facts, removal=Removal(done=False), live=None))
-        if told is None or not _is_news(pull, "status", told):
+        told = status_news(pull, facts)
+        if told is None:
             return
         verdict = Verdict(told.standing)
         status = Status(told.commit, told.context, verdict, told.description, told.url)
@@ -129,11 +146,8 @@ class Reporter:
         await self._keep(pull, {"status": digest(told), "pending": pending})
 
     async def _tell_environment(self, pull: PullRow, place: Place, facts: Facts) -> None:
-        told = environment_status(replace(facts, details_url=facts.details_url or _page(pull)))
-        known = pull.row.environment
-        if told is None or not _is_news(pull, "environment", told):
-            return
-        if known is None and told.standing is None and not pull.row.told.get("begun"):
+        told, known = environment_news(pull, facts), pull.row.environment
+        if told is None:
             return
         environment = Environment(
             told.name,
@@ -151,11 +165,8 @@ class Reporter:
         await self._keep(pull, {"environment": digest(told)}, environment=made)
 
     async def _tell_comment(self, pull: PullRow, place: Place, facts: Facts) -> None:
-        known = pull.row.comment
-        if known is None and not opens(facts):
-            return
-        text = comment(facts)
-        if not _is_news(pull, "comment", text):
+        text, known = comment_news(pull, facts), pull.row.comment
+        if text is None:
             return
         number, hidden = pull.pull.number, mark(facts.name)
         made = await place.forge.comment(place.repository, number, hidden, text, known)
@@ -200,11 +211,6 @@ def _over(pull: PullRow, facts: Facts) -> bool:
     return not wanted and facts.desired is None and facts.live is None and removed
 
 
-def _page(pull: PullRow) -> str | None:
-    """Where people read our comment, once it is there."""
-    return pull.row.told.get("page")
-
-
 def _asked(pull: PullRow, made: Written) -> dict[str, str | None]:
     """The commit that the comment asks somebody to approve, if it does, and since when."""
     head, reason, told = pull.pull.head, pull.reason, pull.row.told
@@ -212,6 +218,14 @@ def _asked(pull: PullRow, made: Written) -> dict[str, str | None]:
         return {"head": None, "asked": None}
     since = told.get("asked") if told.get("head") == head else None
     return {"head": head, "asked": since or made.at.isoformat()}
+
+
+def _rank(facts: Facts) -> Rank:
+    if facts.upcoming is not None:
+        return Rank.WAITING
+    beside, removal = facts.beside, facts.removal
+    goes_on = (beside and not beside.state.ended) or (removal and not removal.done)
+    return Rank.PROGRESS if goes_on or facts.unapproved else Rank.RESULT
 
 
 def _gist(facts: Facts) -> object:
@@ -222,12 +236,3 @@ def _gist(facts: Facts) -> object:
         *(facts.head, facts.desired, facts.waiting, facts.skipped, facts.removal, facts.sleeping),
         *(live.id if live else None, newest.id if newest else None, ended),
     )
-
-
-def _is_news(pull: PullRow, kind: str, told: object) -> bool:
-    return pull.row.told.get(kind) != digest(told)
-
-
-def digest(told: object) -> str:
-    """By which it is known whether something was told already."""
-    return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()[:32]

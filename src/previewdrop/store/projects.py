@@ -18,8 +18,9 @@ from previewdrop.store.pulls import untold
 from previewdrop.store.secrets import SecretBox
 from previewdrop.store.tables import Preview, Project, PullRequest, Variable
 
-_TOLD_WITHIN = "1 hour"
-"""A host that does not answer for so long is told of a removed project no more."""
+_TOLD_WITHIN = "2 hours"
+"""A host that does not answer for so long is told of a removed project no more. One that does is
+told of some two hundred pull requests an hour, see Pace."""
 
 
 class Projects:

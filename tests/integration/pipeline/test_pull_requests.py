@@ -22,7 +22,8 @@ from previewdrop.forge.events import (
     RepositoryMoved,
 )
 from previewdrop.misbehaviour import Misbehaviour
-from previewdrop.pipeline.reporter import Reporter, digest
+from previewdrop.pipeline.news import digest
+from previewdrop.pipeline.reporter import Reporter
 from previewdrop.report.status import EnvironmentStatus, Standing
 from previewdrop.store.database import StateDatabase
 from previewdrop.store.tables import Project
@@ -753,7 +754,7 @@ async def test_a_host_that_is_gone_keeps_no_project(hub: Hub, disconnected: bool
         await hub.store.forges.remove(stored.id)
     else:
         async with hub.state.transaction() as session:
-            earlier = Project.gone_at - timedelta(hours=1)
+            earlier = Project.gone_at - timedelta(hours=2)
             await session.execute(update(Project).values(gone_at=earlier))
     assert await hub.store.projects.drop_forgotten() == ["shop"]
 
@@ -862,7 +863,8 @@ async def _has_reason(hub: Hub) -> bool:
     return (await hub.told()).reason is not None
 
 
-async def test_what_waits_for_room_is_told_once(hub: Hub) -> None:
+async def test_what_waits_for_room_is_told_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("previewdrop.pipeline.pace._LIMITS", ((60.0, 1000),))
     head = hub.commit()
     for number in range(1, 31):
         hub.pull(head, number)
@@ -879,6 +881,19 @@ async def test_what_waits_for_room_is_told_once(hub: Hub) -> None:
     assert hub.forge.calls.count("environment") <= 2 * 3
     assert hub.forge.calls.count("comment") <= 28 + 2 * 3
     assert hub.forge.calls.count("status") <= 28 + 2 * 4
+
+
+async def test_results_are_told_before_what_waits_for_room(hub: Hub) -> None:
+    head = hub.commit()
+    for number in range(1, 61):
+        hub.pull(head, number)
+    await hub.resync()
+
+    async def told() -> bool:
+        return ["🚀" in hub.comment(number) for number in range(1, 61)].count(True) == 2
+
+    await until(told)
+    assert sum(map(hub.forge.calls.count, ("comment", "status", "environment"))) < 70
 
 
 async def test_two_hundred_pull_requests_are_compared_with_one_request(hub: Hub) -> None:
