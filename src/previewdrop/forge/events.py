@@ -75,6 +75,15 @@ class Commented:
 
 
 @dataclass(frozen=True, slots=True)
+class CommentDeleted:
+    """A comment on a pull request is gone, whoever had written it."""
+
+    repository: Repository
+    number: int
+    comment: int
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryMoved:
     """A repository was renamed, transferred, hidden or published; `repository` is as it is now."""
 
@@ -117,6 +126,7 @@ Event = (
     | BranchPushed
     | BranchDeleted
     | Commented
+    | CommentDeleted
     | RepositoryMoved
     | RepositoryLeft
     | RepositoryJoined

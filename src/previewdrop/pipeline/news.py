@@ -36,10 +36,10 @@ def environment_news(pull: PullRow, facts: Facts) -> EnvironmentStatus | None:
 
 
 def comment_news(pull: PullRow, facts: Facts) -> str | None:
-    """The comment's text, if it says something else now."""
-    if pull.row.comment is None and not opens(facts):
-        return None
+    """The comment's text, if it says something else now, or is not there any more."""
     text = comment(facts)
+    if pull.row.comment is None:
+        return text if opens(facts) else None
     return text if _is_news(pull, "comment", text) else None
 
 

@@ -8,6 +8,7 @@ from previewdrop.domain.commands import command_in
 from previewdrop.forge.events import (
     BranchDeleted,
     BranchPushed,
+    CommentDeleted,
     Commented,
     Delivery,
     Event,
@@ -80,6 +81,9 @@ class PullRequests:
                     self._branches.soon(project, branch, deleted=True)
                 case Commented():
                     await self._commented(project, event)
+                case CommentDeleted(number=number, comment=comment):
+                    if await store.pulls.lost(project.id, number, comment):
+                        self._settle.soon(project.id, number)
                 case RepositoryMoved(repository):
                     await store.forges.renamed(
                         forge_id, repository.id, repository.name, repository.url

@@ -162,6 +162,17 @@ class Pulls:
 
         await self._change(project_id, number, change)
 
+    async def lost(self, project_id: int, number: int, comment: int) -> bool:
+        """Forgets our comment, which is no more; False for one that is not ours."""
+        ours = (
+            PullRequest.project_id == project_id,
+            PullRequest.number == number,
+            PullRequest.comment == comment,
+        )
+        gone = update(PullRequest).where(*ours).values(comment=None)
+        async with self._database.transaction() as session:
+            return await session.scalar(gone.returning(PullRequest.number)) is not None
+
     async def of(self, project_id: int, number: int) -> PullRow | None:
         query = _rows().where(PullRequest.project_id == project_id, PullRequest.number == number)
         async with self._database.transaction() as session:

@@ -16,6 +16,7 @@ from previewdrop.forge.base import Verdict
 from previewdrop.forge.events import (
     BranchDeleted,
     BranchPushed,
+    CommentDeleted,
     InstallationLeft,
     PullChanged,
     RepositoryLeft,
@@ -502,6 +503,30 @@ async def test_a_deleted_comment_is_made_again(hub: Hub) -> None:
     head = hub.commit()
     await hub.hear(hub.changed(head))
     await hub.says("🚀", head[:7])
+
+
+async def test_a_comment_that_is_told_to_be_deleted_is_made_again_at_once(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.says("🚀")
+    comment = await kept_comment(hub)
+    theirs = hub.forge.written(hub.repository, NUMBER, "ali", "Nice")
+    del hub.forge.comments[theirs], hub.forge.comments[comment]
+    await hub.hear(*(CommentDeleted(hub.repository, NUMBER, each) for each in (theirs, comment)))
+    await hub.says("🚀", opened.pull.head[:7])
+    assert await kept_comment(hub) != comment
+
+
+async def kept_comment(hub: Hub) -> int:
+    """Its id, as soon as it is known."""
+
+    async def known() -> bool:
+        return (await hub.told()).row.comment in hub.forge.comments
+
+    await until(known)
+    comment = (await hub.told()).row.comment
+    assert comment is not None
+    return comment
 
 
 @pytest.mark.parametrize(

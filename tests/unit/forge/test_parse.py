@@ -17,6 +17,7 @@ from previewdrop.domain.errors import BadInput
 from previewdrop.forge.events import (
     BranchDeleted,
     BranchPushed,
+    CommentDeleted,
     Commented,
     Delivery,
     Event,
@@ -228,11 +229,19 @@ def test_a_comment_on_a_pull_request():
     assert told.author == "ghost"
 
 
-@pytest.mark.parametrize("action", ["edited", "deleted"])
-def test_only_new_comments_are_told(action: str):
-    payload = example(f"issue_comment.{action}")
+def test_edited_comments_are_not_told():
+    payload = example("issue_comment.edited")
     payload["issue"]["pull_request"] = {}
     assert tell("issue_comment", payload).events == ()
+
+
+def test_a_comment_is_deleted():
+    payload = example("issue_comment.deleted")
+    assert tell("issue_comment", payload).events == ()
+    payload["issue"]["pull_request"] = {}
+    told = only(tell("issue_comment", payload))
+    assert isinstance(told, CommentDeleted)
+    assert (told.number, told.comment) == (1, 2)
 
 
 @pytest.mark.parametrize(

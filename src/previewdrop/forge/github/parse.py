@@ -14,6 +14,7 @@ from previewdrop.domain.errors import BadInput
 from previewdrop.forge.events import (
     BranchDeleted,
     BranchPushed,
+    CommentDeleted,
     Commented,
     Delivery,
     Event,
@@ -103,12 +104,15 @@ def _delete(payload: dict[str, Any], web: str) -> _Events:
 
 def _issue_comment(payload: dict[str, Any], web: str) -> _Events:
     hook = webhooks.CommentHook.model_validate(payload)
-    if hook.action != "created" or hook.issue.pull_request is None:
+    if hook.action not in ("created", "deleted") or hook.issue.pull_request is None:
         return ()
+    repository = hook.repository.repository(web, hook.installed)
+    if hook.action == "deleted":
+        return (CommentDeleted(repository, hook.issue.number, hook.comment.id),)
     author = hook.comment.author
     return (
         Commented(
-            repository=hook.repository.repository(web, hook.installed),
+            repository=repository,
             number=hook.issue.number,
             comment=hook.comment.id,
             author=author.login,
