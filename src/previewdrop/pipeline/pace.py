@@ -34,7 +34,7 @@ class Pace:
         self._written: deque[float] = deque()
 
     def wait(self, writes: int, rank: Rank) -> float:
-        """None if so many writes may be made now, which counts; else seconds to ask again after."""
+        """Nothing if so many may be made now, which counts; else seconds to ask again after."""
         if not writes:
             return 0.0
         now, (part, patience) = self._clock(), rank.value
