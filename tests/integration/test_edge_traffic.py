@@ -16,6 +16,7 @@ from previewdrop.config.home import Home
 from previewdrop.domain.errors import StageFailed, Unavailable
 from previewdrop.domain.spec import Route
 from previewdrop.drivers.caddy.driver import CaddyEdge
+from previewdrop.pipeline.outside import Outside
 from previewdrop.services.caddy import CaddyService
 from previewdrop.services.ports import free_port
 
@@ -308,6 +309,24 @@ async def test_the_last_request_is_known(edge: CaddyEdge, browser: Browser):
         while "pr-7.shop.localhost" not in (times := await edge.last_requests()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert times["pr-7.shop.localhost"] > 1_700_000_000
+
+
+async def test_our_own_look_is_no_request(edge: CaddyEdge, caddy_service: CaddyService):
+    ours, theirs = "pr-9.shop.localhost", "pr-10.shop.localhost"
+    host, port = caddy_service.https
+    async with upstream(says(b"hello")) as address, asyncio.timeout(10):
+        for each in (ours, theirs):
+            await edge.ensure(Route(each, address))
+        assert await Outside(host, port).answers(f"https://{ours}:{port}/health")
+        async with httpx2.AsyncClient(verify=False, trust_env=False) as client:
+            await client.get(
+                f"https://{host}:{port}/",
+                headers={"Host": theirs},
+                extensions={"sni_hostname": theirs},
+            )
+        while theirs not in (times := await edge.last_requests()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert ours not in times
 
 
 async def test_no_query_is_logged(edge: CaddyEdge, browser: Browser, caddy_service: CaddyService):

@@ -294,6 +294,10 @@ class Cache(Protocol):
         ...
 
 
+OURS = "PreviewDrop"
+"""The User-Agent of our own requests of previews: to look at one is not to use it."""
+
+
 class Edge(Protocol):
     """The public side: HTTPS for each host, switched without dropping a request."""
 
@@ -310,7 +314,10 @@ class Edge(Protocol):
         ...
 
     async def last_requests(self) -> dict[str, float]:
-        """Seconds since the epoch of the last request, by host, as far as the edge knows."""
+        """Seconds since the epoch of the last request, by host, as far as the edge knows.
+
+        Those whose User-Agent is OURS do not count.
+        """
         ...
 
 

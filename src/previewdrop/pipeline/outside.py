@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import httpx2
 
+from previewdrop.drivers.base import OURS
+
 _WITHIN = 5.0
 
 
@@ -20,7 +22,7 @@ class Outside:
         request = httpx2.Request(
             "GET",
             asked.copy_with(host=self._host, port=self._port),
-            headers={"host": asked.netloc.decode()},
+            headers={"host": asked.netloc.decode(), "user-agent": OURS},
             extensions={
                 "sni_hostname": asked.host,
                 "timeout": httpx2.Timeout(_WITHIN).as_dict(),

@@ -191,7 +191,7 @@ class Reporter:
     async def _seen_from_outside(self, pull: PullRow, facts: Facts) -> bool:
         """Nothing is called live before its URL has answered through the edge, once.
 
-        That is kept: to look again would count as a visit, and what breaks later was live.
+        That is kept: what breaks later was live all the same.
         """
         live = facts.live
         if live is None or live.id == pull.row.told.get("seen"):

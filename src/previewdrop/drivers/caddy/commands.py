@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 from previewdrop.domain.spec import Route
+from previewdrop.drivers.base import OURS
 
 Json = dict[str, Any]
 
@@ -157,7 +158,8 @@ def carried(config: object) -> tuple[list[Json], list[str]]:
     """Routes and certificate subjects of a configuration that `base` made, however long ago."""
     try:
         apps = cast("Json", config)["apps"]
-        handlers = apps["http"]["servers"]["previews"]["routes"][0]["handle"]
+        served = apps["http"]["servers"]["previews"]["routes"]
+        handlers = [one for each in served for one in each["handle"] if one.get("@id") == ROUTES_ID]
         return list(handlers[0]["routes"]), list(apps["tls"]["certificates"]["automate"])
     except (KeyError, IndexError, TypeError):
         return [], []
@@ -174,6 +176,11 @@ def _previews(https: str, by_file: Json, routes: list[Json]) -> Json:
         "max_header_bytes": 65536,
         "logs": {},
         "routes": [
+            # https://caddyserver.com/docs/caddyfile/directives/log_skip
+            {
+                "match": [{"header": {"User-Agent": [OURS]}}],
+                "handle": [{"handler": "vars", "log_skip": True}],
+            },
             {"handle": [{"@id": ROUTES_ID, "handler": "subroute", "routes": routes}]},
             by_file,
             {"handle": _page("404", "No preview here", _NOBODY, {})},
