@@ -311,6 +311,17 @@ async def test_the_last_request_is_known(edge: CaddyEdge, browser: Browser):
     assert times["pr-7.shop.localhost"] > 1_700_000_000
 
 
+async def test_pages_of_the_edge_itself_are_no_answer(edge: CaddyEdge, caddy_service: CaddyService):
+    host, port = caddy_service.https
+    outside, name = Outside(host, port), "pr-11.shop.localhost"
+    assert not await outside.answers(f"https://{name}:{port}/health")
+    async with upstream(says(b"hello")) as address:
+        await edge.ensure(Route(name, address))
+        assert await outside.answers(f"https://{name}:{port}/health")
+    await edge.ensure(Route(name, "127.0.0.1:9"))
+    assert not await outside.answers(f"https://{name}:{port}/health")
+
+
 async def test_our_own_look_is_no_request(edge: CaddyEdge, caddy_service: CaddyService):
     ours, theirs = "pr-9.shop.localhost", "pr-10.shop.localhost"
     host, port = caddy_service.https

@@ -17,7 +17,10 @@ class Outside:
         self._port = port
 
     async def answers(self, url: str) -> bool:
-        """Whether anything but an error of the server is answered."""
+        """Whether the app answers anything but an error of its server.
+
+        Only what Caddy has passed on has Via, not a page of the edge itself.
+        """
         asked = httpx2.URL(url)
         request = httpx2.Request(
             "GET",
@@ -35,4 +38,5 @@ class Outside:
                 await answer.aclose()
             except httpx2.HTTPError:
                 return False
-        return answer.status_code < httpx2.codes.INTERNAL_SERVER_ERROR
+        passed_on = "via" in answer.headers
+        return passed_on and answer.status_code < httpx2.codes.INTERNAL_SERVER_ERROR
