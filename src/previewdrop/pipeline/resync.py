@@ -144,5 +144,7 @@ class Resync:
         for row in await store.pulls.open(project.id):
             if row.pull.number not in listed:
                 await store.pulls.take(project.id, await now_at(place, row.pull))
+                # It may just be decided of as it was before.
+                self._settle.soon(project.id, row.pull.number)
         # Without a mark the next list comes whole, which settles what this one left in doubt.
         await store.forges.marked(project.id, None if doubtful else page.mark)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -27,6 +28,7 @@ from previewdrop.pipeline.news import digest
 from previewdrop.pipeline.reporter import Reporter
 from previewdrop.report.status import EnvironmentStatus, Standing
 from previewdrop.store.database import StateDatabase
+from previewdrop.store.previews import PreviewRow
 from previewdrop.store.tables import Project
 from repositories import commit, git
 
@@ -658,6 +660,28 @@ async def test_a_resync_finds_what_an_hour_without_events_missed(hub: Hub) -> No
     await hub.live(pushed.head, 1)
     await hub.live(opened.head, 3)
     await hub.says("🧹", number=2)
+
+
+async def test_a_resync_overtakes_what_is_just_decided(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    previews = hub.store.previews
+    reached, gate, look = asyncio.Event(), asyncio.Event(), previews.of_pull
+
+    async def slow(project_id: int, number: int) -> PreviewRow | None:
+        row = await look(project_id, number)
+        if not reached.is_set() and (await hub.told()).message is not None:
+            reached.set()
+            await gate.wait()
+        return row
+
+    monkeypatch.setattr(previews, "of_pull", slow)
+    await hub.hear(hub.changed())
+    await reached.wait()
+    hub.pull(open=False)
+    await hub.resync()
+    gate.set()
+    await hub.gone()
 
 
 async def test_a_resync_costs_one_request_where_nothing_changed(hub: Hub) -> None:
