@@ -27,15 +27,22 @@ class Errands(Generic[T]):
 
     What is asked for within `quiet` seconds of that waits until nobody has asked for so long, so
     that a burst is two times. What is Unavailable is tried again, ever later, or when there is
-    news; no sooner than it asks for. What else fails is logged and done when it is asked for next.
+    news; no sooner than it asks for, unless it is `urgent`: that is work which may turn out to need
+    nobody when there is news. What else fails is logged and done when it is asked for next.
     """
 
     def __init__(
-        self, what: str, work: Callable[[int, T], Awaitable[float | None]], *, quiet: float = 0.0
+        self,
+        what: str,
+        work: Callable[[int, T], Awaitable[float | None]],
+        *,
+        quiet: float = 0.0,
+        urgent: bool = False,
     ) -> None:
         self._what = what
         self._work = work
         self._quiet = quiet
+        self._urgent = urgent
         self._news: dict[tuple[int, T], asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -70,31 +77,31 @@ class Errands(Generic[T]):
                     pause = _FIRST_PAUSE
                 except Unavailable as error:
                     log.warning("%s of %s: %s It is tried again.", self._what, key[1], error)
-                    await asyncio.sleep(error.seconds or 0)
                     again, pause = pause, min(pause * 2, _LONGEST_PAUSE)
+                    if self._urgent:
+                        again += error.seconds or 0
+                    else:
+                        await asyncio.sleep(error.seconds or 0)
                 except PreviewDropError as error:
                     again = None
                     log.warning("%s of %s: %s", self._what, key[1], error)
                 except Exception:
                     again = None
                     log.exception("%s of %s broke", self._what, key[1])
-                if again is not None:
-                    await _either(news, again)
-                elif not await self._asked_again(news):
+                if await _either(news, self._quiet if again is None else again):
+                    await self._calm(news)
+                elif again is None:
                     return
         finally:
             # Nothing is awaited since the news were looked at: what comes now begins anew.
             del self._news[key]
 
-    async def _asked_again(self, news: asyncio.Event) -> bool:
-        """Whether there is news; returns when no more of it comes for a while."""
-        if not await _either(news, self._quiet):
-            return False
+    async def _calm(self, news: asyncio.Event) -> None:
+        """Returns when no more news comes for a while."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_BURST):
                 while await _either(news, self._quiet):
                     news.clear()
-        return True
 
 
 async def _either(news: asyncio.Event, seconds: float) -> bool:

@@ -60,7 +60,7 @@ class Settle:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._approvals = Approvals(shop)
         self._doubts: dict[tuple[int, int], int] = {}
-        self._errands = Errands[int]("pull request", self._settle, quiet=QUIET)
+        self._errands = Errands[int]("pull request", self._settle, quiet=QUIET, urgent=True)
         self.soon = self._errands.soon
         self.close = self._errands.close
 
@@ -88,14 +88,13 @@ class Settle:
             row = await self._shop.store.pulls.of(project_id, number)
             if row is None or not row.project.present:
                 return None
-            if self._approvals.doubtful(row):
-                return row
             preview = await self._shop.store.previews.of_pull(project_id, number)
             decision = decided(row, preview)
-            if _unread(row, decision):
-                return row
-            await self._write(row, preview, decision)
-        return None
+            more = self._approvals.doubtful(row) or _unread(row, decision)
+            # A removal waits for no host.
+            if not more or _removes(preview, decision):
+                await self._write(row, preview, decision)
+        return row if more else None
 
     async def _ask(self, row: PullRow) -> float | None:
         """Asks the host how the pull request is now; in how many seconds to ask again."""
@@ -201,6 +200,11 @@ def _unread(row: PullRow, decision: Wanted) -> bool:
     """Whether a commit is to be shown whose message was not read yet."""
     shown = isinstance(decision, Show) and decision.commit == row.pull.head
     return shown and row.message is None
+
+
+def _removes(row: PreviewRow | None, decision: Wanted) -> bool:
+    """Whether a preview that is wanted still is wanted no more."""
+    return isinstance(decision, Nothing) and row is not None and row.preview.present
 
 
 def _shows(row: PreviewRow, pull: Pull, commit: str, secrets: bool) -> bool:

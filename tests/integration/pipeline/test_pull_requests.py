@@ -405,6 +405,39 @@ async def test_closed_during_a_build(hub: Hub) -> None:
     await until(ended)
 
 
+async def test_a_close_does_not_wait_for_a_host_that_wants_fewer_calls(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    hub.forge.limit = 3600
+    hub.forge.misbehave(Misbehaviour.LIMITED, call="login")
+    asked = hub.forge.calls.count("login")
+    await hub.hear(*(hub.changed(hub.commit()) for _ in range(20)))
+    await until(lambda: many(hub, "login", asked + 1))
+    await hub.hear(hub.changed(open=False, merged=True))
+    await hub.gone()
+    assert hub.forge.calls.count("login") <= asked + 3
+
+
+async def many(hub: Hub, call: str, times: int) -> bool:
+    return hub.forge.calls.count(call) >= times
+
+
+async def test_a_fork_that_may_not_be_previewed_any_more_waits_for_no_host(hub: Hub) -> None:
+    opened = hub.changed(fork=True, author="eve")
+    await hub.hear(opened)
+    await hub.asks_about(opened.pull.head)
+    await hub.reacted(await hub.say("/preview approve"), "+1")
+    await hub.live(opened.pull.head)
+    pushed = hub.changed(hub.commit())
+    await hub.hear(pushed)
+    await hub.asks_about(pushed.pull.head)
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="labelled")
+    await hub.hear(hub.label("approve-preview"))
+    await hub.hear(hub.label("no-preview"))
+    await hub.gone()
+
+
 async def test_a_repeated_delivery_does_nothing_twice(hub: Hub) -> None:
     headers, body = hub.forge.deliver(hub.changed())
     assert await hub.code_hosts.hear("memory", headers, body) is True
