@@ -10,7 +10,7 @@ from logging import getLogger
 
 from previewdrop.config.pull_rules import pull_rules
 from previewdrop.domain.commands import Verb
-from previewdrop.domain.errors import BadInput, NoCommit, Unavailable
+from previewdrop.domain.errors import BadInput, NoCommit, PreviewDropError, Unavailable
 from previewdrop.domain.pull import Pull
 from previewdrop.domain.pulls import Keep, Nothing, Show, Wanted, wanted
 from previewdrop.domain.reasons import Reason, Why, unwatched
@@ -71,15 +71,18 @@ class Settle:
         self.soon(project_id, number)
 
     async def _settle(self, project_id: int, number: int) -> float | None:
-        again = None
-        if (project_id, number) in self._doubts:
-            row = await self._shop.store.pulls.of(project_id, number)
-            again = await self._ask(row) if row else None
+        again, silent = None, None
+        try:
+            again = await self._ask(project_id, number)
+        except PreviewDropError as error:
+            silent = error  # What is known counts until the host says more.
         while (unknown := await self._decide(project_id, number)) is not None:
             if self._approvals.doubtful(unknown):
                 await self._approvals.ask(unknown)
             else:
                 await self._read(unknown)
+        if silent is not None:
+            raise silent
         return again
 
     async def _decide(self, project_id: int, number: int) -> PullRow | None:
@@ -96,20 +99,17 @@ class Settle:
                 await self._write(row, preview, decision)
         return row if more else None
 
-    async def _ask(self, row: PullRow) -> float | None:
-        """Asks the host how the pull request is now; in how many seconds to ask again."""
-        key = (row.project.id, row.pull.number)
-        try:
-            place = await self._shop.hosts.of(row.project)
-            if place is None:
-                del self._doubts[key]
-                return None
+    async def _ask(self, project_id: int, number: int) -> float | None:
+        """In doubt, asks the host how the pull request is now; in how many seconds to ask again."""
+        key = (project_id, number)
+        if key not in self._doubts:
+            return None
+        row = await self._shop.store.pulls.of(project_id, number)
+        place = await self._shop.hosts.of(row.project) if row else None
+        doubtful = False
+        if row is not None and place is not None:
             now = await now_at(place, row.pull)
-        except Unavailable:
-            if row.pull.open:
-                raise
-            return _NEXT_SECOND  # a preview too many is worse than one too few
-        doubtful = await self._shop.store.pulls.take(row.project.id, now)
+            doubtful = await self._shop.store.pulls.take(project_id, now)
         self._doubts[key] -= 1
         if doubtful and self._doubts[key] > 0:
             return _NEXT_SECOND

@@ -419,6 +419,25 @@ async def test_a_close_does_not_wait_for_a_host_that_wants_fewer_calls(hub: Hub)
     assert hub.forge.calls.count("login") <= asked + 3
 
 
+@pytest.mark.parametrize("how", [Misbehaviour.REFUSED, Misbehaviour.LIMITED])
+async def test_a_close_in_doubt_does_not_wait_for_a_host_that_does_not_tell(
+    hub: Hub, how: Misbehaviour
+) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    hub.forge.limit = 3600
+    hub.forge.misbehave(how, call="pull")
+    closed = hub.changed(open=False, merged=True, seen=opened.pull.seen)
+    await hub.hear(closed)
+    await hub.gone()
+    # What the host says when it speaks again counts more.
+    hub.pull(open=True, merged=False, seen=opened.pull.seen)
+    hub.forge.behave()
+    await hub.hear(closed)
+    await hub.live(opened.pull.head)
+
+
 async def many(hub: Hub, call: str, times: int) -> bool:
     return hub.forge.calls.count(call) >= times
 
