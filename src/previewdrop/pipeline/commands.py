@@ -82,17 +82,22 @@ class Commands:
         place = await self._shop.hosts.of(project)
         if place is None:
             return
-        may = await place.forge.may_write(place.repository, ask.author)
-        done = False
-        # Nothing is asked for others, nor answered in words: anybody could make us do it.
-        if may and (pull := await self._pull(ask, place)) is not None:
-            done = await self._obey(
-                Command(Verb(ask.verb), ask.commit, ask.unknown), ask, pull, place
-            )
+        obeyed = await self._carry_out(ask, place) if ask.obeyed is None else ask.obeyed
         try:
-            await place.forge.react(place.repository, ask.comment, "+1" if done else "confused")
+            await place.forge.react(place.repository, ask.comment, "+1" if obeyed else "confused")
         except Refused as refused:
             log.info("command of %s: %s", ask.author, refused)
+
+    async def _carry_out(self, ask: Ask, place: Place) -> bool:
+        """Whether it could be done, which is kept: what fails from now on repeats nothing."""
+        may = await place.forge.may_write(place.repository, ask.author)
+        obeyed = False
+        # Nothing is asked for others, nor answered in words: anybody could make us do it.
+        if may and (pull := await self._pull(ask, place)) is not None:
+            command = Command(Verb(ask.verb), ask.commit, ask.unknown)
+            obeyed = await self._obey(command, ask, pull, place)
+        await self._shop.store.asks.obeyed(ask.id, obeyed)
+        return obeyed
 
     async def _pull(self, ask: Ask, place: Place) -> PullRow | None:
         """The pull request of a comment, of which nobody may have told us yet; None if none is."""
@@ -118,7 +123,7 @@ class Commands:
                 await self._say(ask, place, await self._logs(pull))
                 return True
             case Verb.RESET_DB:
-                return await self._again(await self._row(pull), fresh=True)
+                return await self._again(await self._row(pull), ask, fresh=True)
             case Verb.APPROVE if not command.approves(pull.pull.head, None):
                 # What it was of was settled when it was written, see Asks.
                 await self._say(ask, place, approval_text(pull.pull.head))
@@ -134,15 +139,17 @@ class Commands:
         if said is None or verb is Verb.STOP:
             return said is not None
         row = await self._row(pull)
-        if verb is Verb.REDEPLOY:
-            await self._again(row, fresh=False)
-        return isinstance(decided(said, row), Show)
+        shown = isinstance(decided(said, row), Show)
+        if shown and verb is Verb.REDEPLOY:
+            await self._again(row, ask, fresh=False)
+        return shown
 
-    async def _again(self, row: PreviewRow | None, *, fresh: bool) -> bool:
+    async def _again(self, row: PreviewRow | None, ask: Ask, *, fresh: bool) -> bool:
         """A new deployment of what is wanted; False if nothing is."""
         if row is None or not row.preview.present:
             return False
-        await self._shop.store.previews.ask_again(row.preview.id, fresh_database=fresh)
+        previews = self._shop.store.previews
+        await previews.ask_again(row.preview.id, fresh_database=fresh, ask=ask.id)
         await self._operations.changed(row.preview.id)
         return True
 

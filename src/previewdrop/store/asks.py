@@ -68,6 +68,11 @@ class Asks:
         async with self._database.transaction() as session:
             return (await session.scalars(select(Ask).where(~Ask.done).order_by(Ask.id))).all()
 
+    async def obeyed(self, ask_id: int, obeyed: bool) -> None:
+        """Keeps that a command was carried out, or cannot be: only its author is to be told."""
+        async with self._database.transaction() as session:
+            await session.execute(update(Ask).where(Ask.id == ask_id).values(obeyed=obeyed))
+
     async def done(self, ask_id: int) -> None:
         async with self._database.transaction() as session:
             await session.execute(update(Ask).where(Ask.id == ask_id).values(done=True))

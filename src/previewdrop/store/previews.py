@@ -14,7 +14,7 @@ from previewdrop.domain.errors import Conflict, NotFound
 from previewdrop.domain.naming import slug_for_number, slugs_for_branch
 from previewdrop.domain.preview import DeploymentState, PreviewState
 from previewdrop.store.database import CHANGES, StateDatabase
-from previewdrop.store.tables import Deployment, Json, Preview, Project, Variable
+from previewdrop.store.tables import Ask, Deployment, Json, Preview, Project, Variable
 
 FREE_NUMBER = text(
     "SELECT number FROM generate_series(1, :capacity) AS number"
@@ -103,9 +103,17 @@ class Previews:
             found = (await session.execute(query)).first()
         return PreviewRow(*found) if found else None
 
-    async def ask_again(self, preview_id: int, *, fresh_database: bool = False) -> None:
-        """Asks for a new deployment of the same commit, on a fresh database if wanted."""
+    async def ask_again(
+        self, preview_id: int, *, fresh_database: bool = False, ask: int | None = None
+    ) -> None:
+        """Asks for a new deployment of the same commit, on a fresh database if wanted.
+
+        With the id of the command that it obeys, in an `ask`, once and not again.
+        """
+        obeying = update(Ask).where(Ask.id == ask, Ask.obeyed.is_(None)).values(obeyed=True)
         async with self._database.transaction() as session:
+            if ask is not None and await session.scalar(obeying.returning(Ask.id)) is None:
+                return
             preview = await session.get_one(Preview, preview_id, with_for_update=True)
             preview.generation += 1
             if fresh_database:

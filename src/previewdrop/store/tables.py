@@ -182,6 +182,7 @@ class Ask(Base):
     """A command in a comment, to be done if its author may.
 
     `at` is the host's time at which it was written, `heard_at` ours at which we were told.
+    `obeyed` tells whether it could be done, null before that; `done` that its author knows.
     """
 
     __tablename__ = "asks"
@@ -197,6 +198,7 @@ class Ask(Base):
     unknown: Mapped[str | None]
     at: Mapped[datetime] = mapped_column(server_default=func.now())
     heard_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    obeyed: Mapped[bool | None]
     done: Mapped[bool] = mapped_column(server_default="false")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Verdict
 from previewdrop.forge.events import (
@@ -25,6 +26,7 @@ from previewdrop.forge.events import (
 )
 from previewdrop.misbehaviour import Misbehaviour
 from previewdrop.pipeline.news import digest
+from previewdrop.pipeline.operations import LiveOperations
 from previewdrop.pipeline.reporter import Reporter
 from previewdrop.report.status import EnvironmentStatus, Standing
 from previewdrop.store.database import StateDatabase
@@ -342,6 +344,34 @@ async def test_commands_that_ask_once(hub: Hub) -> None:
         asked = await hub.say(text)
         await hub.reacted(asked, reaction)
         assert "/preview approve" in hub.answer(asked)
+
+
+@pytest.mark.parametrize("lost", ["react", "changed"])
+@pytest.mark.parametrize("command", ["reset-db", "redeploy"])
+async def test_a_command_is_done_once_however_often_its_author_cannot_be_told(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, command: str, lost: str
+) -> None:
+    monkeypatch.setattr("previewdrop.pipeline.commands._TRY_AGAIN", 0.05)
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    before = await hub.live(opened.pull.head)
+    if lost == "react":
+        hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="react", times=3)
+    else:
+        changed = LiveOperations.changed
+        failures = iter(range(2))
+
+        async def failing(operations: LiveOperations, preview_id: int) -> None:
+            if next(failures, None) is not None:
+                raise Unavailable("The job queue does not answer.")
+            await changed(operations, preview_id)
+
+        monkeypatch.setattr(LiveOperations, "changed", failing)
+    await hub.reacted(await hub.say(f"/preview {command}"), "+1")
+    after = await hub.preview()
+    assert after is not None
+    assert after.preview.generation == before.preview.generation + 1
 
 
 async def test_people_without_write_access_get_a_reaction_and_nothing_else(hub: Hub) -> None:
