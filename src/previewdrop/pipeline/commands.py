@@ -139,10 +139,13 @@ class Commands:
         if said is None or verb is Verb.STOP:
             return said is not None
         row = await self._row(pull)
-        shown = isinstance(decided(said, row), Show)
-        if shown and verb is Verb.REDEPLOY:
+        decision = decided(said, row)
+        if not isinstance(decision, Show):
+            return False
+        failed = row is not None and row.failed and row.preview.commit == decision.commit
+        if failed or verb is Verb.REDEPLOY:
             await self._again(row, ask, fresh=False)
-        return shown
+        return True
 
     async def _again(self, row: PreviewRow | None, ask: Ask, *, fresh: bool) -> bool:
         """A new deployment of what is wanted; False if nothing is."""

@@ -35,6 +35,11 @@ class PreviewRow:
     def name(self) -> str:
         return f"{self.project.name}/{self.preview.slug}"
 
+    @property
+    def failed(self) -> bool:
+        """Whether the newest deployment answered what is wanted by failing."""
+        return _answered_by_failing(self.preview, self.latest)
+
 
 class Previews:
     """Every method is one transaction; each change is told on CHANGES."""
@@ -285,13 +290,16 @@ async def _begin_again(session: AsyncSession, preview: Preview) -> None:
 
 
 async def _failed(session: AsyncSession, preview: Preview) -> bool:
-    """Whether the newest deployment answered the wanted generation by failing."""
     newest = await session.scalar(
         select(Deployment)
         .where(Deployment.preview_id == preview.id)
         .order_by(Deployment.id.desc())
         .limit(1)
     )
+    return _answered_by_failing(preview, newest)
+
+
+def _answered_by_failing(preview: Preview, newest: Deployment | None) -> bool:
     return (
         newest is not None
         and newest.state == DeploymentState.FAILED

@@ -346,6 +346,17 @@ async def test_commands_that_ask_once(hub: Hub) -> None:
         assert "/preview approve" in hub.answer(asked)
 
 
+async def test_a_commit_that_failed_is_tried_again_when_somebody_asks(hub: Hub) -> None:
+    hub.plant.runtime.misbehave(Misbehaviour.EXITS, call="ensure", times=1)
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.says("❌ Preview failed")
+    await hub.reacted(await hub.say("/preview"), "+1")
+    await hub.live(opened.pull.head)
+    await hub.reacted(await hub.say("/preview"), "+1")
+    assert [each.state for each in await hub.deployments()] == ["ready", "failed"]
+
+
 @pytest.mark.parametrize("lost", ["react", "changed"])
 @pytest.mark.parametrize("command", ["reset-db", "redeploy"])
 async def test_a_command_is_done_once_however_often_its_author_cannot_be_told(
