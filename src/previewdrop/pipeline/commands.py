@@ -117,16 +117,16 @@ class Commands:
         """False for what cannot be done."""
         match command.verb:
             case Verb.HELP:
-                await self._say(ask, place, help_text(command.unknown))
+                await self._say(ask, pull, place, help_text(command.unknown))
                 return command.unknown is None
             case Verb.LOGS:
-                await self._say(ask, place, await self._logs(pull))
+                await self._say(ask, pull, place, await self._logs(pull))
                 return True
             case Verb.RESET_DB:
                 return await self._again(await self._row(pull), ask, fresh=True)
             case Verb.APPROVE if not command.approves(pull.pull.head, None):
                 # What it was of was settled when it was written, see Asks.
-                await self._say(ask, place, approval_text(pull.pull.head))
+                await self._say(ask, pull, place, approval_text(pull.pull.head))
                 return False
             case _:
                 return await self._mark(command.verb, ask, pull)
@@ -176,6 +176,6 @@ class Commands:
     async def _row(self, pull: PullRow) -> PreviewRow | None:
         return await self._shop.store.previews.of_pull(pull.project.id, pull.pull.number)
 
-    async def _say(self, ask: Ask, place: Place, text: str) -> None:
-        mark = answer_mark(ask.comment)
+    async def _say(self, ask: Ask, pull: PullRow, place: Place, text: str) -> None:
+        mark = answer_mark(pull.project.name, ask.comment)
         await place.forge.comment(place.repository, ask.number, mark, text, None)

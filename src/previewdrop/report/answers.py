@@ -21,9 +21,9 @@ _COMMANDS = (
 )
 
 
-def answer_mark(question: int) -> str:
-    """How the answer to a comment of this id begins, unseen, so that nobody is answered twice."""
-    return f"{OURS}answer {question} -->"
+def answer_mark(project: str, question: int) -> str:
+    """How a project's answer to a comment of this id begins, unseen: there is never a second."""
+    return f"{OURS}answer {project} {question} -->"
 
 
 def help_text(unknown: str | None = None) -> str:

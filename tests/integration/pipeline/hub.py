@@ -56,11 +56,11 @@ class Hub:
         self.forge.writers.add((REPOSITORY, "ali"))
         self._seconds = 0
 
-    async def connect(self) -> None:
+    async def connect(self, project: str = "shop") -> None:
         stored = await self.store.forges.add("memory", "https://memory.test", {"x": Secret("x")})
-        project = await self.project()
+        linked = await self.store.projects.named(project)
         name, installation = self.repository.name, self.repository.installation
-        await self.store.forges.link(project.id, stored.id, REPOSITORY, name, installation)
+        await self.store.forges.link(linked.id, stored.id, REPOSITORY, name, installation)
 
     async def project(self) -> Project:
         return await self.store.projects.named("shop")
@@ -253,9 +253,9 @@ class Hub:
         assert len(ours) < 2, ours
         return ours[0] if ours else ""
 
-    def answer(self, comment: int) -> str:
+    def answer(self, comment: int, project: str = "shop") -> str:
         """What we answered to a comment."""
-        mark = f"<!-- previewdrop:answer {comment} -->"
+        mark = f"<!-- previewdrop:answer {project} {comment} -->"
         return next((c.text for c in self.forge.comments.values() if c.text.startswith(mark)), "")
 
     async def reacted(self, comment: int, reaction: str) -> None:

@@ -385,6 +385,20 @@ async def test_a_command_is_done_once_however_often_its_author_cannot_be_told(
     assert after.preview.generation == before.preview.generation + 1
 
 
+async def test_every_project_of_a_repository_answers(hub: Hub) -> None:
+    await hub.store.projects.add("back", str(hub.plant.repository), {})
+    await hub.connect("back")
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    asked = await hub.say("/preview help")
+
+    async def answered() -> bool:
+        return all("/preview approve" in hub.answer(asked, name) for name in ("shop", "back"))
+
+    await until(answered, lambda: hub.forge.comments)
+
+
 async def test_people_without_write_access_get_a_reaction_and_nothing_else(hub: Hub) -> None:
     opened = hub.changed()
     await hub.hear(opened)

@@ -65,5 +65,5 @@ def test_an_approval_of_another_commit():
 
 
 def test_an_answer_is_known_by_its_question():
-    assert answer_mark(7) == "<!-- previewdrop:answer 7 -->"
-    assert answer_mark(7).startswith(OURS)
+    assert answer_mark("shop", 7) == "<!-- previewdrop:answer shop 7 -->"
+    assert answer_mark("shop", 7).startswith(OURS)

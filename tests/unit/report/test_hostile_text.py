@@ -44,7 +44,7 @@ OUR_HTML = {
     "</details>\n",
     "</details>",
     mark("shop/pr-42") + "\n",
-    "<!-- previewdrop:answer 7 -->\n",
+    "<!-- previewdrop:answer shop 7 -->\n",
 }
 
 TYPED = r"""
@@ -185,7 +185,7 @@ def test_answers_are_ours_too(logs: list[list[str]], word: str):
         help_text(word),
         approval_text("a" * 40),
     ):
-        _is_ours(f"{answer_mark(7)}\n{text}")
+        _is_ours(f"{answer_mark('shop', 7)}\n{text}")
         assert command_in(text) is None
 
 
