@@ -140,6 +140,8 @@ class Settle:
                     await self._changed(preview.preview.id)
             case Keep(why):
                 reason = why
+        if row.expired and _begins_anew(decision):
+            await store.pulls.used_again(row.project.id, pull.number, row.expired)
         if reason != row.reason:
             await store.pulls.reasoned(row.project.id, pull.number, reason)
         silent = isinstance(decision, Nothing) and decision.reason.why is not Why.UNAPPROVED
@@ -205,6 +207,12 @@ def _unread(row: PullRow, decision: Wanted) -> bool:
 def _removes(row: PreviewRow | None, decision: Wanted) -> bool:
     """Whether a preview that is wanted still is wanted no more."""
     return isinstance(decision, Nothing) and row is not None and row.preview.present
+
+
+def _begins_anew(decision: Wanted) -> bool:
+    """Whether a preview that expired is used again, or comes back when it is reopened."""
+    closed = isinstance(decision, Nothing) and decision.reason.why is Why.CLOSED
+    return closed or isinstance(decision, Show)
 
 
 def _shows(row: PreviewRow, pull: Pull, commit: str, secrets: bool) -> bool:

@@ -148,6 +148,15 @@ class Pulls:
 
         await self._change(project_id, number, change)
 
+    async def used_again(self, project_id: int, number: int, since: Expiry) -> None:
+        """Forgets an expiry, unless the preview expired once more."""
+
+        def change(row: PullRequest) -> None:
+            if row.expired == _EXPIRY.dump_python(since, mode="json"):
+                row.expired = None
+
+        await self._change(project_id, number, change)
+
     async def reasoned(self, project_id: int, number: int, reason: Reason | None) -> None:
         """Keeps why the head commit is not previewed."""
         told = _REASON.dump_python(reason, mode="json") if reason else None

@@ -212,6 +212,12 @@ class Hub:
         assert row is not None
         return row
 
+    async def expire(self, row: PreviewRow) -> None:
+        """As the sweep does with what nobody used for a long time."""
+        await self.store.pulls.expire(row.project.id, row.preview.number or 0, datetime.now(UTC))
+        await self.store.previews.unwant(row.preview.id)
+        await self.operations.changed(row.preview.id)
+
     async def gone(self, number: int = NUMBER) -> None:
         async def there() -> bool:
             row = await self.preview(number)

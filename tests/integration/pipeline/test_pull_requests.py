@@ -460,6 +460,25 @@ async def test_closed_during_a_build(hub: Hub) -> None:
     await until(ended)
 
 
+async def test_what_expired_once_does_not_stay_away_for_ever(hub: Hub) -> None:
+    first = hub.changed()
+    await hub.hear(first)
+    await hub.expire(await hub.live(first.pull.head))
+    await hub.gone()
+    await hub.resync()
+    await hub.reason("expired")
+    second = hub.changed(hub.commit())
+    await hub.hear(second)
+    await hub.live(second.pull.head)
+    await hub.hear(hub.changed(first.pull.head))
+    await hub.expire(await hub.live(first.pull.head))
+    await hub.gone()
+    await hub.hear(hub.changed(open=False))
+    await hub.reason("closed")
+    await hub.hear(hub.changed(open=True))
+    await hub.live(first.pull.head)
+
+
 async def test_a_close_does_not_wait_for_a_host_that_wants_fewer_calls(hub: Hub) -> None:
     opened = hub.changed()
     await hub.hear(opened)
