@@ -32,6 +32,9 @@ class IdleOperations:
     async def resolve(self, project: Project, branch: str, commit: str | None) -> str:
         return commit or "a" * 40
 
+    async def concerned(self, row: PreviewRow, commit: str) -> bool:
+        return True
+
     async def changed(self, preview_id: int) -> None:
         self.woken.append(preview_id)
 
