@@ -128,8 +128,8 @@ class Resync:
             self._missing.add(project.id)
             return
         self._missing.discard(project.id)
-        await self._branches.resync(project)
         await self._tell(project)
+        await self._branches.resync(project)
 
     async def _compare(self, project: Project, place: Place, mark: str | None) -> None:
         store = self._shop.store

@@ -91,6 +91,16 @@ class Checkouts:
             remote = self._remote(address, self._mirror(address), credentials)
             return await remote.default_branch()
 
+    async def branches(
+        self, source: str, *, timeout: float = _TIMEOUT, credentials: Secret | None = None
+    ) -> dict[str, str]:
+        """Every branch with the sha that it points to now."""
+        address = parse_address(source)
+        async with _within(timeout, address):
+            if address.folder:
+                return find_repository(address.folder).branches()
+            return await self._remote(address, self._mirror(address), credentials).branches()
+
     async def resolve(
         self,
         source: str,

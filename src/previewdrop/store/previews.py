@@ -108,6 +108,12 @@ class Previews:
             found = (await session.execute(query)).first()
         return PreviewRow(*found) if found else None
 
+    async def of_branches(self, project_id: int) -> Sequence[PreviewRow]:
+        """The previews of branches in any state, also removed."""
+        query = _rows().where(Preview.project_id == project_id, Preview.number.is_(None))
+        async with self._database.transaction() as session:
+            return [PreviewRow(*row) for row in await session.execute(query)]
+
     async def ask_again(
         self, preview_id: int, *, fresh_database: bool = False, ask: int | None = None
     ) -> None:

@@ -25,6 +25,7 @@ async def test_a_branch_is_resolved_fetched_and_exported(
     sha = repository.commit("Add contact e-mail\n\nBody", readme_md="Hi\n")
     (repository.path / "readme.md").write_text("not committed")
     (repository.path / "untracked").write_text("not committed")
+    assert await checkouts.branches(str(repository.path)) == {"main": sha}
     commit = await checkouts.resolve(str(repository.path), "main")
     assert (commit.sha, commit.title, commit.author) == (sha, "Add contact e-mail", "Ali")
     assert commit.date.tzinfo

@@ -28,9 +28,12 @@ async def test_a_branch_of_a_server(
         await checkouts.resolve(source, "main")
     with pytest.raises(BadSource, match="no commits yet"):
         await checkouts.default_branch(source)
+    assert await checkouts.branches(source) == {}
     repository.commit(old_txt="0")
     sha = repository.commit("Second", a_txt="1")
     repository.git("branch", "feature/$(id)-🚀")
+    repository.git("tag", "first")
+    assert await checkouts.branches(source) == {"main": sha, "feature/$(id)-🚀": sha}
     assert await checkouts.default_branch(source) == "main"
     commit = await checkouts.resolve(source, "feature/$(id)-🚀")
     assert (commit.sha, commit.title) == (sha, "Second")

@@ -212,6 +212,20 @@ class Hub:
         assert row is not None
         return row
 
+    async def branch_live(self, branch: str, head: str) -> PreviewRow:
+        """The branch's preview as soon as that commit is live."""
+
+        async def there() -> bool:
+            row = await self.store.previews.existing("shop", branch, None)
+            if row is None or row.preview.live is None:
+                return False
+            return (await self.store.deployments.get(row.preview.live)).commit == head
+
+        await until(there)
+        row = await self.store.previews.existing("shop", branch, None)
+        assert row is not None
+        return row
+
     async def expire(self, row: PreviewRow) -> None:
         """As the sweep does with what nobody used for a long time."""
         await self.store.pulls.expire(row.project.id, row.preview.number or 0, datetime.now(UTC))

@@ -981,6 +981,48 @@ async def test_branches_with_previews_of_their_own(hub: Hub) -> None:
     await until(none)
 
 
+async def test_a_resync_finds_branches_that_nobody_told_of(hub: Hub) -> None:
+    first = hub.commit("release/1")
+    await hub.resync()
+    assert await hub.store.previews.all("shop") == []
+    await hub.store.projects.change("shop", {"github.branches": ["release/*"]})
+    await hub.resync()
+    row = await hub.branch_live("release/1", first)
+    # One that was taken down stays so until it moves.
+    await hub.store.previews.unwant(row.preview.id)
+    await hub.operations.changed(row.preview.id)
+    await until(lambda: _no_previews(hub))
+    await hub.resync()
+    assert await hub.store.previews.all("shop") == []
+    second = hub.commit("release/1")
+    await hub.resync()
+    await hub.branch_live("release/1", second)
+    git(hub.plant.repository, "branch", "-D", "release/1")
+    await hub.resync()
+    assert (await hub.branch_live("release/1", second)).preview.present
+    await hub.resync()
+    await until(lambda: _no_previews(hub))
+
+
+async def test_a_branch_is_gone_even_if_the_host_refused_us_when_it_was_told(hub: Hub) -> None:
+    await hub.store.projects.change("shop", {"github.branches": ["release/*"]})
+    head = hub.commit("release/1")
+    await hub.hear(BranchPushed(hub.repository, "release/1", head, "", BEGINNING))
+    await hub.branch_live("release/1", head)
+    git(hub.plant.repository, "branch", "-D", "release/1")
+    asked = hub.forge.calls.count("login")
+    hub.forge.misbehave(Misbehaviour.REFUSED, call="login")
+    await hub.hear(BranchDeleted(hub.repository, "release/1"))
+    await until(lambda: many(hub, "login", asked + 1))
+    hub.forge.behave()
+    await hub.resync()
+    await until(lambda: _no_previews(hub))
+
+
+async def _no_previews(hub: Hub) -> bool:
+    return await hub.store.previews.all("shop") == []
+
+
 async def test_text_of_others_stays_text(hub: Hub) -> None:
     title = "<!-- x --> [link](https://evil.test) `code` \u202e|||\r\n/preview stop @everyone"
     await hub.hear(hub.changed(hub.commit(message=title), title=title))
