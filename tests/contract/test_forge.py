@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -362,6 +362,25 @@ async def test_a_comment_tells_where_and_when_it_was_changed_last(world: World):
     assert again.url == first.url
     assert str(first.id) in first.url
     assert again.at >= first.at
+
+
+async def test_comments_that_people_wrote_lately(world: World):
+    one, two = world.open("one"), world.open("two")
+    asked = world.write(one, "octocat", f"/preview {TITLE}")
+    await world.forge.comment(world.shop, two.number, MARK, "building", None)
+    answered = world.write(two, "maintainer", "/preview stop")
+    everything = await world.forge.comments_since(world.shop, datetime(2026, 1, 1, tzinfo=UTC))
+    told = {each.comment: each for each in everything}
+    assert told.keys() >= {asked, answered}
+    first = told[asked]
+    assert (first.repository, first.number, first.author) == (world.shop, one.number, "octocat")
+    assert (first.body, first.bot) == (f"/preview {TITLE}", False)
+    assert (told[answered].number, told[answered].author) == (two.number, "maintainer")
+    assert first.at.tzinfo
+    later = max(each.at for each in everything) + timedelta(seconds=1)
+    assert await world.forge.comments_since(world.shop, later) == []
+    with pytest.raises(Refused):
+        await world.forge.comments_since(NOWHERE, later)
 
 
 async def test_who_set_a_label_that_is_still_there(world: World):

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from previewdrop.domain.errors import StageFailed
 from previewdrop.domain.secret import Secret
-from previewdrop.forge.events import Delivery, Pull, Repository
+from previewdrop.forge.events import Commented, Delivery, Pull, Repository
 
 
 class Refused(StageFailed):
@@ -124,6 +124,10 @@ class Forge(Protocol):
 
     async def pull(self, repository: Repository, number: int) -> Pull | None:
         """A pull request as it is now; None if there is none."""
+        ...
+
+    async def comments_since(self, repository: Repository, since: datetime) -> list[Commented]:
+        """The comments on pull requests that were written since then, as if they were told."""
         ...
 
     async def labelled(

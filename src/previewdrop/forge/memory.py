@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from previewdrop.domain.errors import BadInput, Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Environment, Labelled, Page, Refused, Status, Verdict, Written
-from previewdrop.forge.events import Delivery, Event, Pull, Repository
+from previewdrop.forge.events import Commented, Delivery, Event, Pull, Repository
 from previewdrop.misbehaviour import Misbehaving, Misbehaviour
 
 _SIGNATURE = "x-memory-signature"
@@ -29,12 +29,13 @@ _DELIVERY = "x-memory-delivery"
 
 @dataclass(slots=True)
 class MemoryComment:
-    """A comment: `text` with the mark that it begins with."""
+    """A comment: `text` with the mark that it begins with, written `at` the host's time."""
 
     repository: int
     number: int
     author: str
     text: str
+    at: datetime
 
 
 class MemoryForge(Misbehaving):
@@ -79,10 +80,17 @@ class MemoryForge(Misbehaving):
         body = delivery.id.encode()
         return {_SIGNATURE: self._signature(body), _DELIVERY: delivery.id}, body
 
-    def written(self, repository: Repository, number: int, author: str, text: str) -> int:
-        """Somebody's comment; its id."""
-        comment = next(self._ids)
-        self.comments[comment] = MemoryComment(repository.id, number, author, text)
+    def written(
+        self,
+        repository: Repository,
+        number: int,
+        author: str,
+        text: str,
+        at: datetime | None = None,
+    ) -> int:
+        """Somebody's comment, written now or `at` another time; its id."""
+        comment, at = next(self._ids), at or datetime.now(UTC)
+        self.comments[comment] = MemoryComment(repository.id, number, author, text, at)
         return comment
 
     def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
@@ -109,6 +117,14 @@ class MemoryForge(Misbehaving):
     async def pull(self, repository: Repository, number: int) -> Pull | None:
         await self._enter("pull", repository)
         return self.pulls.get((repository.id, number))
+
+    async def comments_since(self, repository: Repository, since: datetime) -> list[Commented]:
+        await self._enter("comments_since", repository)
+        return [
+            Commented(repository, one.number, id, one.author, False, one.text, one.at)
+            for id, one in self.comments.items()
+            if one.repository == repository.id and one.at >= since
+        ]
 
     async def labelled(
         self, repository: Repository, number: int, labels: Collection[str]
@@ -138,11 +154,12 @@ class MemoryForge(Misbehaving):
         comment = known if known in self.comments else self._find(repository, number, mark)
         if comment is None:
             comment = next(self._ids)
-        said = f"{mark}\n{text}"
-        self.comments[comment] = MemoryComment(repository.id, number, self.author, said)
+        said, now = f"{mark}\n{text}", datetime.now(UTC)
+        written = self.comments[comment].at if comment in self.comments else now
+        self.comments[comment] = MemoryComment(repository.id, number, self.author, said, written)
         self._leave("comment", fault)
         url = f"https://memory.test/{repository.name}/{number}#{comment}"
-        return Written(comment, url, datetime.now(UTC))
+        return Written(comment, url, now)
 
     async def react(self, repository: Repository, comment: int, reaction: str) -> None:
         fault = await self._enter("react", repository)

@@ -80,7 +80,7 @@ class PullRequests:
                 case BranchDeleted(branch=branch):
                     self._branches.soon(project, branch, deleted=True)
                 case Commented():
-                    await self._commented(project, event)
+                    await self.commented(project, event)
                 case CommentDeleted(number=number, comment=comment):
                     if await store.pulls.lost(project.id, number, comment):
                         self._settle.soon(project.id, number)
@@ -93,11 +93,13 @@ class PullRequests:
                 case RepositoryJoined():
                     self.resync.set()
 
-    async def _commented(self, project: Project, event: Commented) -> None:
+    async def commented(self, project: Project, event: Commented) -> None:
+        """Takes the command in a comment, if there is one, once."""
         command = None if event.bot else command_in(event.body)
-        if command is not None:
-            asks = self._shop.store.asks
-            await asks.add(project.id, event.number, event.comment, event.author, event.at, command)
+        if command is None:
+            return
+        asks = self._shop.store.asks
+        if await asks.add(project.id, event.number, event.comment, event.author, event.at, command):
             self.asked.set()
 
     async def _installed(self, project: Project, joined: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from previewdrop.domain.errors import PreviewDropError
 from previewdrop.forge.base import Forge, Refused
@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 EVERY = 300.0
 WHOLE_EVERY = 12
 """Rounds. Names of repositories change seldom, and hosts lead from old ones to new ones."""
+
+_COMMANDS_WAIT = timedelta(days=1)
+_LISTED_WITHIN = timedelta(minutes=2)
+"""By then a comment is in the lists of its host, whose clock is ours but for seconds."""
 
 DELIVERIES_KEPT = 14
 """Days. GitHub repeats a webhook call by hand for three at the most."""
@@ -129,7 +133,22 @@ class Resync:
             return
         self._missing.discard(project.id)
         await self._tell(project)
+        await self._listen(project, place)
         await self._branches.resync(project)
+
+    async def _listen(self, project: Project, place: Place) -> None:
+        """Takes commands that nobody told of; who asked a day ago has asked again or given up."""
+        now = datetime.now(UTC)
+        since = max(project.comments_read or now, now - _COMMANDS_WAIT)
+        try:
+            comments = await place.forge.comments_since(place.repository, since)
+        except Refused as refused:
+            log.warning("commands in %s: %s", project.name, refused)
+            return
+        for comment in sorted(comments, key=lambda each: each.at):
+            await self._pulls.commented(project, comment)
+        until = max(since, now - _LISTED_WITHIN)
+        await self._shop.store.forges.read_comments(project.id, until)
 
     async def _compare(self, project: Project, place: Place, mark: str | None) -> None:
         store = self._shop.store

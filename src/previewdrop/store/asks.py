@@ -36,8 +36,8 @@ class Asks:
         author: str,
         at: datetime,
         command: Command,
-    ) -> None:
-        """Keeps a command that was written `at` a time; the same comment again is the same one.
+    ) -> bool:
+        """Keeps a command that was written `at` a time; False for a comment that was taken before.
 
         An approval is kept with the commit that our comment asked about then, as far as that is
         known now: later it may ask about another one.
@@ -61,7 +61,8 @@ class Asks:
                 commit=commit,
                 unknown=command.unknown,
             )
-            await session.execute(row.on_conflict_do_nothing())
+            new = row.on_conflict_do_nothing().returning(Ask.id)
+            return await session.scalar(new) is not None
 
     async def waiting(self) -> Sequence[Ask]:
         """Those that are not done, oldest first."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, case, delete, func, select, update
 
 from previewdrop.domain.errors import NotFound
 from previewdrop.domain.secret import Secret
@@ -77,12 +78,17 @@ class Forges:
     async def link(
         self, project_id: int, forge_id: int, repository: int, name: str, installation: int | None
     ) -> None:
-        """Records which repository on which host a project is."""
+        """Records which repository on which host a project is.
+
+        What people wrote before it was that one is no command to us.
+        """
+        same = and_(Project.forge_id == forge_id, Project.repository == repository)
         values = {
             "forge_id": forge_id,
             "repository": repository,
             "repository_name": name,
             "installation": installation,
+            "comments_read": case((same, Project.comments_read), else_=func.now()),
         }
         async with self._database.transaction() as session:
             await session.execute(update(Project).where(Project.id == project_id).values(**values))
@@ -107,6 +113,13 @@ class Forges:
         async with self._database.transaction() as session:
             await session.execute(
                 update(Project).where(Project.id == project_id).values(pulls_mark=mark)
+            )
+
+    async def read_comments(self, project_id: int, until: datetime) -> None:
+        """Keeps until when comments were looked at."""
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(Project).where(Project.id == project_id).values(comments_read=until)
             )
 
     def _opened(self, forge: Forge) -> StoredForge:

@@ -47,8 +47,9 @@ class Project(Base):
 
     `settings` are the server's, by the dotted names of previewdrop.toml. On a code host it is
     `repository` there, called `repository_name`, in the App's `installation`; `pulls_mark` is
-    what the host gave with its last list of pull requests. `present` is whether it is wanted;
-    since `gone_at` it has no previews and no name any more, and only its host is to be told.
+    what the host gave with its last list of pull requests, and comments were looked at until
+    `comments_read`, at first when it was linked. `present` is whether it is wanted; since
+    `gone_at` it has no previews and no name any more, and only its host is to be told.
     """
 
     __tablename__ = "projects"
@@ -69,6 +70,7 @@ class Project(Base):
     installation: Mapped[int | None] = mapped_column(BigInteger)
     pulls_mark: Mapped[str | None]
     gone_at: Mapped[datetime | None]
+    comments_read: Mapped[datetime | None]
 
 
 class Variable(Base):

@@ -17,10 +17,20 @@ _EITHER = ("issues", "pull_requests")
 @operation("issues/list-comments", *_EITHER)
 def comments(call: Call) -> Answer:
     number = _number(call)
-    found = [each for each in call.repository.comments.values() if each.number == number]
-    if "since" in call.query:
-        since = datetime.fromisoformat(call.query["since"])
-        found = [each for each in found if each.updated_at >= since]
+    found = [each for each in _since(call) if each.number == number]
+    return call.page(found, payloads.comment)
+
+
+@operation("issues/list-comments-for-repo", *_EITHER)
+def of_repository(call: Call) -> Answer:
+    """Ordered by id unless something else is asked for."""
+    found, query = _since(call), call.query
+    if "sort" in query:
+        by_update = query["sort"] == "updated"
+        found.sort(
+            key=lambda each: (each.updated_at if by_update else each.created_at, each.id),
+            reverse=query.get("direction", "desc") == "desc",
+        )
     return call.page(found, payloads.comment)
 
 
@@ -61,6 +71,14 @@ def reactions(call: Call) -> Answer:
 def react(call: Call) -> Answer:
     reaction, new = _comment(call).react(call.body["content"], call.actor)
     return Answer(201 if new else 200, payloads.reaction(reaction))
+
+
+def _since(call: Call) -> list[Comment]:
+    found = list(call.repository.comments.values())
+    if "since" not in call.query:
+        return found
+    since = datetime.fromisoformat(call.query["since"])
+    return [each for each in found if each.updated_at >= since]
 
 
 def _number(call: Call) -> int:

@@ -87,6 +87,8 @@ async def _comments(client: Any) -> None:
     assert (await _fine(client.patch(one, json={"body": "Two"})))["body"] == "Two"
     assert (await _fine(client.get(one)))["user"]["login"] == "previewdrop[bot]"
     assert len(await _fine(client.get(f"{AT}/issues/42/comments"))) == 1
+    lately = {"since": "2020-01-01T00:00:00Z", "sort": "updated"}
+    assert len(await _fine(client.get(f"{AT}/issues/comments", params=lately))) == 1
     await _fine(client.post(f"{one}/reactions", json={"content": "eyes"}))
     assert (await _fine(client.get(f"{one}/reactions")))[0]["content"] == "eyes"
     await _fine(client.delete(one))

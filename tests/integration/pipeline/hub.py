@@ -66,7 +66,7 @@ class Hub:
         return await self.store.projects.named("shop")
 
     @asynccontextmanager
-    async def running(self, asked: str = "open_pulls") -> AsyncGenerator[None]:
+    async def running(self, asked: str = "comments_since") -> AsyncGenerator[None]:
         """The server's tasks, when the first resync has asked the host."""
         self.forge.calls.clear()
         jobs = Jobs(self.state.conninfo, self.store, 4)
@@ -158,6 +158,16 @@ class Hub:
             headers, body = self.forge.deliver(event)
             assert await self.code_hosts.hear("memory", headers, body)
 
+    def write(
+        self,
+        text: str,
+        author: str = "ali",
+        number: int = NUMBER,
+        at: datetime | None = None,
+    ) -> int:
+        """A comment that nobody tells us of, written now or `at` another time; its id."""
+        return self.forge.written(self.repository, number, author, text, at)
+
     async def say(
         self,
         text: str,
@@ -165,9 +175,9 @@ class Hub:
         number: int = NUMBER,
         at: datetime | None = None,
     ) -> int:
-        """A comment that we are told of, written now or `at` another time; its id."""
-        comment = self.forge.written(self.repository, number, author, text)
+        """A comment that we are told of; its id."""
         at = at or datetime.now(UTC)
+        comment = self.write(text, author, number, at)
         await self.hear(Commented(self.repository, number, comment, author, False, text, at))
         return comment
 

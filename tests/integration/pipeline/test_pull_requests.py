@@ -399,6 +399,27 @@ async def test_every_project_of_a_repository_answers(hub: Hub) -> None:
     await until(answered, lambda: hub.forge.comments)
 
 
+async def test_commands_that_nobody_told_of_are_found(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.live(opened.pull.head)
+    before = await hub.live(opened.pull.head)
+    now = datetime.now(UTC)
+    old = hub.write("/preview stop", at=now - timedelta(days=2))
+    too_early = hub.write("/preview stop", at=now - timedelta(hours=1))
+    hub.write("Just words")
+    told = await hub.say("/preview logs")
+    missed = hub.write("/preview redeploy")
+    for _ in range(3):
+        await hub.resync()
+    await hub.reacted(told, "+1")
+    await hub.reacted(missed, "+1")
+    await hub.resync()
+    after = await hub.live(opened.pull.head)
+    assert after.preview.generation == before.preview.generation + 1
+    assert {old, too_early}.isdisjoint(comment for comment, _ in hub.forge.reactions)
+
+
 async def test_people_without_write_access_get_a_reaction_and_nothing_else(hub: Hub) -> None:
     opened = hub.changed()
     await hub.hear(opened)
@@ -810,7 +831,7 @@ async def test_a_resync_overtakes_what_is_just_decided(
     await hub.gone()
 
 
-async def test_a_resync_costs_one_request_where_nothing_changed(hub: Hub) -> None:
+async def test_a_resync_costs_two_requests_where_nothing_changed(hub: Hub) -> None:
     await hub.hear(hub.changed())
     await hub.says("🚀")
     await hub.resync()
@@ -822,7 +843,7 @@ async def test_a_resync_costs_one_request_where_nothing_changed(hub: Hub) -> Non
     again = await hub.preview()
     assert again is not None
     assert again.preview.pushed_at == row.preview.pushed_at
-    assert hub.forge.calls[calls:] == ["open_pulls"]
+    assert hub.forge.calls[calls:] == ["open_pulls", "comments_since"]
 
 
 async def test_a_renamed_repository_is_followed(hub: Hub) -> None:
@@ -1113,7 +1134,7 @@ async def test_results_are_told_before_what_waits_for_room(hub: Hub) -> None:
     assert sum(map(hub.forge.calls.count, ("comment", "status", "environment"))) < 70
 
 
-async def test_two_hundred_pull_requests_are_compared_with_one_request(hub: Hub) -> None:
+async def test_two_hundred_pull_requests_are_compared_with_two_requests(hub: Hub) -> None:
     await hub.store.projects.change("shop", {"github.demand": "command"})
     head = hub.commit()
     for number in range(1, 201):
@@ -1127,4 +1148,4 @@ async def test_two_hundred_pull_requests_are_compared_with_one_request(hub: Hub)
 
     await until(settled, timeout=30)
     assert time.monotonic() - began < 30
-    assert hub.forge.calls[before:] == ["open_pulls"]
+    assert hub.forge.calls[before:] == ["open_pulls", "comments_since"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from previewdrop.domain.secret import Secret
@@ -120,6 +121,14 @@ def comments(repository: Repository, number: int, page: int) -> Call:
     """https://docs.github.com/en/rest/issues/comments#list-issue-comments"""
     path = f"{_at(repository)}/issues/{number}/comments"
     return Call("GET", path, f"list the comments on {repository.name}#{number}", _paged(page))
+
+
+def comments_since(repository: Repository, since: datetime, page: int) -> Call:
+    """https://docs.github.com/en/rest/issues/comments#list-issue-comments-for-a-repository"""
+    # Newest first: one that is changed meanwhile then moves none over the edge of a page unseen.
+    query = {"since": _time(since), "sort": "updated", "direction": "desc", **_paged(page)}
+    doing = f"list the comments of {repository.name}"
+    return Call("GET", f"{_at(repository)}/issues/comments", doing, query)
 
 
 def write_comment(repository: Repository, number: int, text: str) -> Call:
@@ -241,3 +250,7 @@ def _at(repository: Repository) -> str:
 
 def _paged(page: int) -> dict[str, str | int]:
     return {"per_page": PAGE, "page": page}
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

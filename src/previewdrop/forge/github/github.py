@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from weakref import WeakValueDictionary
 
@@ -12,7 +13,7 @@ import httpx2
 from previewdrop.domain.errors import Unavailable
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Environment, Labelled, Page, Refused, Status, Written
-from previewdrop.forge.events import Delivery, Pull, Repository
+from previewdrop.forge.events import Commented, Delivery, Pull, Repository
 from previewdrop.forge.github import calls, comments, environments, parse, results, signature
 from previewdrop.forge.github.access import Access, Installation
 from previewdrop.forge.github.answers import Answer, read, read_list
@@ -102,6 +103,15 @@ class GitHub:
             await self._send(repository, calls.repository(repository))
             return None
         return read(PullPayload, answer.value).pull()
+
+    async def comments_since(self, repository: Repository, since: datetime) -> list[Commented]:
+        found: list[Commented] = []
+        send = self._sender(repository)
+        async for page in pages(send, lambda page: calls.comments_since(repository, since, page)):
+            listed = read_list(results.RepositoryComment, page)
+            # Of edited ones webhooks do not tell either, nor of those on issues.
+            found += [each.told(repository) for each in listed if each.on_pull and not each.edited]
+        return [each for each in found if each.at >= since]
 
     async def labelled(
         self, repository: Repository, number: int, labels: Collection[str]

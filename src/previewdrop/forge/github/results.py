@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from pydantic import Field, StrictBool
 
 from previewdrop.forge.base import Written
+from previewdrop.forge.events import Commented, Repository
 from previewdrop.forge.github.payloads import (
     GHOST,
     NOBODY,
@@ -118,6 +119,29 @@ class CommentPayload(Payload):
     @property
     def written(self) -> Written:
         return Written(self.id, self.html_url, self.updated_at)
+
+
+class RepositoryComment(CommentPayload):
+    """A comment as a repository lists it: on a pull request or on an issue."""
+
+    issue_url: Annotated[str, Field(pattern=r"/issues/[0-9]{1,9}\Z")]
+    created_at: Moment
+
+    @property
+    def edited(self) -> bool:
+        return self.updated_at != self.created_at
+
+    @property
+    def on_pull(self) -> bool:
+        return "/pull/" in self.html_url
+
+    def told(self, repository: Repository) -> Commented:
+        author = self.user or NOBODY
+        number = int(self.issue_url.rpartition("/")[2])
+        body = self.body or ""
+        return Commented(
+            repository, number, self.id, author.login, author.bot, body, self.created_at
+        )
 
 
 class IssueEvent(Payload):
