@@ -110,6 +110,11 @@ class Hub:
     async def resync(self, *, whole: bool = True) -> None:
         await self.code_hosts.resync.once(whole=whole)
 
+    def later(self) -> datetime:
+        """The host's time, a second after whatever was before."""
+        self._seconds += 1
+        return BEGINNING + timedelta(seconds=self._seconds)
+
     def commit(self, branch: str = "feature", message: str = "Change", **files: str) -> str:
         """A commit of the branch; `main.py` changes unless other files are given."""
         self._seconds += 1
@@ -125,9 +130,8 @@ class Hub:
 
     def pull(self, head: str = "", number: int = NUMBER, **more: object) -> Pull:
         """The pull request as it is from now on, a second later than whatever was before."""
-        self._seconds += 1
         former = self.forge.pulls.get((REPOSITORY, number))
-        seen = BEGINNING + timedelta(seconds=self._seconds)
+        seen = self.later()
         if former is None:
             former = Pull(
                 number=number,
