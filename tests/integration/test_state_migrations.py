@@ -91,7 +91,7 @@ def test_logins_leave_the_addresses(url: Secret, before: str, after: str) -> Non
 def test_webhook_calls_that_nobody_knows_the_connection_of_are_forgotten(url: Secret) -> None:
     engine = create_engine(sync_url(url))
     with engine.begin() as connection:
-        upgrade(connection, "0005")
+        upgrade(connection, "0004")
         connection.execute(text("INSERT INTO deliveries (id) VALUES ('d-1')"))
         upgrade(connection, "head")
         row = text("INSERT INTO deliveries (forge_id, id) VALUES (:forge, 'd-1')")

@@ -119,6 +119,13 @@ def wanted(
     return Show(pull.head)
 
 
+def approving(pull: Pull, policy: PullPolicy) -> list[str]:
+    """The labels of a fork's pull request that approve, each of the commit it was set at."""
+    if pull.fork is False or not pull.open or policy.forks == "never":
+        return []
+    return _common(pull.labels, policy.approvals)
+
+
 def skips(message: str | None) -> bool:
     """Whether a commit's message asks for no preview."""
     return message is not None and _SKIP.search(message) is not None
@@ -130,7 +137,7 @@ def _of_fork(pull: Pull, policy: PullPolicy, marks: Collection[Mark]) -> Wanted:
     commits = [mark.commit for mark in approvals]
     if pull.head in commits:
         return Show(pull.head, policy.fork_secrets)
-    pending = reasons.unapproved(pull.head, policy.approvals)
+    pending = reasons.unapproved(pull.head, policy.approvals, approving(pull, policy))
     return Show(commits[-1], policy.fork_secrets, pending) if commits else Nothing(pending)
 
 

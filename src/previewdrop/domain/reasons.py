@@ -73,12 +73,15 @@ def unlabelled(labels: Collection[str]) -> Reason:
     return Reason(Why.LABEL, message, "Add one, or write `/preview`.")
 
 
-def unapproved(head: str, labels: Collection[str] = ()) -> Reason:
+def unapproved(head: str, labels: Collection[str] = (), on: Collection[str] = ()) -> Reason:
     """The hint names the whole commit: two with the same beginning are quickly made.
 
-    `labels` approve the commit too, when they are set after it was asked about.
+    `labels` approve the commit too, when they are set after it was asked about; those that are
+    `on` already were not.
     """
     label = f", or set the label {_named(labels)}" if labels else ""
+    if on:
+        label = f", or take the label {_named(on)} off and set it again"
     return Reason(
         Why.UNAPPROVED,
         f"`{head[:7]}` is code from a fork. It runs only after somebody with write access to this "

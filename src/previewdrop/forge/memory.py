@@ -132,8 +132,8 @@ class MemoryForge(Misbehaving):
         await self._enter("labelled", repository)
         wanted, pull = {each.casefold() for each in labels}, self.pulls[repository.id, number]
         there = {each.casefold() for each in pull.labels} & wanted
-        set_by = [self.labelled_by[repository.id, number, each] for each in there]
-        return max(set_by, key=lambda each: each.at, default=None)
+        told = [self.labelled_by.get((repository.id, number, each)) for each in there]
+        return max(filter(None, told), key=lambda each: each.at, default=None)
 
     async def may_write(self, repository: Repository, login: str) -> bool:
         await self._enter("may_write", repository)

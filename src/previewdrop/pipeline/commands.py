@@ -100,10 +100,13 @@ class Commands:
         return obeyed
 
     async def _pull(self, ask: Ask, place: Place) -> PullRow | None:
-        """The pull request of a comment, of which nobody may have told us yet; None if none is."""
+        """The pull request of a comment, of which nobody may have told us yet; None if none is.
+
+        An approval is of what its author sees there now, which may be newer than what we know.
+        """
         pulls = self._shop.store.pulls
         known = await pulls.of(ask.project_id, ask.number)
-        if known is not None:
+        if known is not None and ask.verb != Verb.APPROVE:
             return known
         before = datetime.now(UTC)
         now = await place.forge.pull(place.repository, ask.number)

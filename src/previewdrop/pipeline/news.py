@@ -40,7 +40,7 @@ def comment_news(pull: PullRow, facts: Facts) -> str | None:
     text = comment(facts)
     if pull.row.comment is None:
         return text if opens(facts) else None
-    return text if _is_news(pull, "comment", text) else None
+    return text if _is_news(pull, "comment", text) or page(pull) is None else None
 
 
 def writes(pull: PullRow, facts: Facts) -> int:

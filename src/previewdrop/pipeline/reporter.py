@@ -46,7 +46,7 @@ Answers = Callable[[str], Awaitable[bool]]
 
 
 class Reporter:
-    """Tells a pull request's status, then its deployment, then its comment, where they are news.
+    """Tells a pull request's status, its deployment and its comment, where they are news.
 
     Nothing is lost with the server: what was told is kept with the pull request, and the resync
     asks for all of them. A host that does not answer is asked again, ever later, and fails nothing.
@@ -169,6 +169,9 @@ class Reporter:
         if text is None:
             return
         number, hidden = pull.pull.number, mark(facts.name)
+        if pull.row.told.get("head") not in (None, _asks(pull)):
+            # From here on people may read the next question, whether or not we hear of it.
+            await self._keep(pull, {"head": None, "asked": None})
         made = await place.forge.comment(place.repository, number, hidden, text, known)
         told = {"comment": digest(text), "page": made.url, **_asked(pull, made)}
         await self._keep(pull, told, comment=made.id)
@@ -211,13 +214,19 @@ def _over(pull: PullRow, facts: Facts) -> bool:
     return not wanted and facts.desired is None and facts.live is None and removed
 
 
-def _asked(pull: PullRow, made: Written) -> dict[str, str | None]:
-    """The commit that the comment asks somebody to approve, if it does, and since when."""
-    head, reason, told = pull.pull.head, pull.reason, pull.row.told
+def _asks(pull: PullRow) -> str | None:
+    """The commit that the comment asks somebody to approve, if it does."""
+    head, reason = pull.pull.head, pull.reason
     if reason is None or reason.why is not Why.UNAPPROVED or head not in (reason.hint or ""):
-        return {"head": None, "asked": None}
-    since = told.get("asked") if told.get("head") == head else None
-    return {"head": head, "asked": since or made.at.isoformat()}
+        return None
+    return head
+
+
+def _asked(pull: PullRow, made: Written) -> dict[str, str | None]:
+    """The commit that the comment asks about now, and since when."""
+    head, told = _asks(pull), pull.row.told
+    since = told.get("asked") if head and told.get("head") == head else None
+    return {"head": head, "asked": since or (made.at.isoformat() if head else None)}
 
 
 def _rank(facts: Facts) -> Rank:

@@ -76,28 +76,37 @@ class Settle:
             again = await self._ask(project_id, number)
         except PreviewDropError as error:
             silent = error  # What is known counts until the host says more.
-        while (unknown := await self._decide(project_id, number)) is not None:
-            if self._approvals.doubtful(unknown):
-                await self._approvals.ask(unknown)
-            else:
-                await self._read(unknown)
+        row = await self._decided(project_id, number)
+        while row is not None and self._approvals.doubtful(row):
+            if not await self._approvals.ask(row):
+                again = _NEXT_SECOND
+                break
+            row = await self._decided(project_id, number)
         if silent is not None:
             raise silent
         return again
 
-    async def _decide(self, project_id: int, number: int) -> PullRow | None:
-        """Writes down what is wanted; the row if more must be known of it before that."""
+    async def _decided(self, project_id: int, number: int) -> PullRow | None:
+        """The pull request of which is written down what is wanted; None if that is nobody's."""
+        while True:
+            row, unread = await self._decide(project_id, number)
+            if row is None or not unread:
+                return row
+            await self._read(row)
+
+    async def _decide(self, project_id: int, number: int) -> tuple[PullRow | None, bool]:
+        """Writes down what is wanted, unless the head has to be read before that: then True."""
         async with self._room:
             row = await self._shop.store.pulls.of(project_id, number)
             if row is None or not row.project.present:
-                return None
+                return None, False
             preview = await self._shop.store.previews.of_pull(project_id, number)
             decision = decided(row, preview)
-            more = self._approvals.doubtful(row) or _unread(row, decision)
+            unread = _unread(row, decision)
             # A removal waits for no host.
-            if not more or _removes(preview, decision):
+            if not unread or _removes(preview, decision):
                 await self._write(row, preview, decision)
-        return row if more else None
+        return row, unread
 
     async def _ask(self, project_id: int, number: int) -> float | None:
         """In doubt, asks the host how the pull request is now; in how many seconds to ask again."""

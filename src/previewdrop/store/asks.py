@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -12,14 +12,16 @@ from previewdrop.domain.commands import Command, Verb
 from previewdrop.store.database import StateDatabase
 from previewdrop.store.tables import Ask, Json, PullRequest
 
+_TO_READ = timedelta(minutes=1)
+
 
 def asked_about(told: Json, at: datetime) -> str | None:
     """The commit that our comment asked somebody to approve at a time of the host's, if any.
 
-    Hosts tell times in whole seconds: what was done in the second of the question did not read it.
+    Whoever approves within a minute of the question may have read the commit before that.
     """
     head, since = told.get("head"), told.get("asked")
-    return head if head and since and datetime.fromisoformat(since) < at else None
+    return head if head and since and datetime.fromisoformat(since) + _TO_READ < at else None
 
 
 class Asks:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine as create_engine
 from previewdrop.domain.errors import ServerError, Unavailable
 from previewdrop.domain.secret import Secret
 
-HEAD = "0009"
+HEAD = "0008"
 """The newest revision under `migrations/versions`; a test holds it to the folder."""
 
 CHANGES = "previewdrop_changes"

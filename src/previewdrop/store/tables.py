@@ -183,7 +183,7 @@ class Delivered(Base):
 class Ask(Base):
     """A command in a comment, to be done if its author may.
 
-    `at` is the host's time at which it was written, `heard_at` ours at which we were told.
+    `at` is the host's time at which it was written.
     `obeyed` tells whether it could be done, null before that; `done` that its author knows.
     """
 
@@ -199,7 +199,6 @@ class Ask(Base):
     commit: Mapped[str | None]
     unknown: Mapped[str | None]
     at: Mapped[datetime] = mapped_column(server_default=func.now())
-    heard_at: Mapped[datetime] = mapped_column(server_default=func.now())
     obeyed: Mapped[bool | None]
     done: Mapped[bool] = mapped_column(server_default="false")
 

@@ -172,6 +172,10 @@ class Hub:
         """A comment that nobody tells us of, written now or `at` another time; its id."""
         return self.forge.written(self.repository, number, author, text, at)
 
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(minutes=2)
+
     async def say(
         self,
         text: str,
@@ -179,8 +183,11 @@ class Hub:
         number: int = NUMBER,
         at: datetime | None = None,
     ) -> int:
-        """A comment that we are told of; its id."""
-        at = at or datetime.now(UTC)
+        """A comment that we are told of, written now or `at` another time; its id.
+
+        Now is two minutes from now, so that what our comment asks was read by then.
+        """
+        at = at or self.now
         comment = self.write(text, author, number, at)
         await self.hear(Commented(self.repository, number, comment, author, False, text, at))
         return comment
@@ -194,9 +201,9 @@ class Hub:
         *,
         bot: bool = False,
     ) -> PullChanged:
-        """A label that somebody sets, now or `at` another time."""
+        """A label that somebody sets, now as in `say`, or `at` another time."""
         key = (REPOSITORY, number, name.lower())
-        self.forge.labelled_by[key] = Labelled(author, bot, at or datetime.now(UTC))
+        self.forge.labelled_by[key] = Labelled(author, bot, at or self.now)
         labels = self.forge.pulls[REPOSITORY, number].labels | {name}
         return self.changed(number=number, labels=labels)
 

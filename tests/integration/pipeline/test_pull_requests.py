@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from previewdrop.domain.commands import Verb
 from previewdrop.domain.errors import Unavailable
+from previewdrop.domain.pulls import Mark
 from previewdrop.domain.secret import Secret
 from previewdrop.forge.base import Verdict
 from previewdrop.forge.events import (
@@ -260,25 +262,79 @@ async def test_a_label_approves_what_was_asked_about_when_it_was_set(hub: Hub) -
     await hub.hear(first)
     await hub.asks_about(first.pull.head)
     await hub.says("or set the label `approve-preview`")
-    before = datetime.now(UTC)
     await hub.hear(hub.label("Approve-Preview", author="eve"))
     await until(lambda: answered(hub, "may_write"))
-    assert await hub.preview() is None
-    await hub.hear(hub.label("approve-preview"))
+    await hub.hear(hub.label("approve-preview", bot=True))
+    one = hub.now
+    await hub.hear(hub.label("approve-preview", at=one))
     row = await hub.live(first.pull.head)
     assert not row.preview.secrets
-    # It stays on, and is no approval of what is pushed after it.
+    # It stays on, and is no approval of what is pushed after it, whoever else sets one.
     second = hub.changed(hub.commit())
     await hub.hear(second)
-    await hub.says("🔒 Approval needed", second.pull.head)
+    await hub.asks_about(second.pull.head)
+    await hub.says("take the label `Approve-Preview`, `approve-preview` off and set it again")
     await hub.resync()
-    await hub.hear(hub.label("approve-preview", at=before))
-    await hub.resync()
-    assert (await hub.live(first.pull.head)).preview.commit == first.pull.head
     # A webhook that is lost loses nothing.
-    hub.label("approve-preview")
+    two = hub.now + timedelta(minutes=2)
+    hub.label("approve-preview", at=two)
     await hub.resync()
     await hub.live(second.pull.head)
+    assert (await hub.told()).marks == (
+        Mark(one, Verb.APPROVE, first.pull.head),
+        Mark(two, Verb.APPROVE, second.pull.head),
+    )
+
+
+async def test_a_label_approves_nothing_but_the_newest_commit(hub: Hub) -> None:
+    first = hub.changed(fork=True, author="eve")
+    await hub.hear(first)
+    await hub.asks_about(first.pull.head)
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="comment")
+    second = hub.changed(hub.commit())
+    await hub.hear(second)
+    await hub.hear(hub.label("approve-preview", at=datetime.now(UTC)))
+    hub.forge.behave()
+    await hub.asks_about(second.pull.head)
+    at = hub.now
+    await hub.hear(hub.label("approve-preview", at=at))
+    await hub.live(second.pull.head)
+    assert (await hub.told()).marks == (Mark(at, Verb.APPROVE, second.pull.head),)
+
+
+async def test_an_approval_is_of_what_its_author_sees(hub: Hub) -> None:
+    """Also where the webhook of a push was lost."""
+    first = hub.changed(fork=True, author="eve")
+    await hub.hear(first)
+    await hub.asks_about(first.pull.head)
+    unheard = hub.changed(hub.commit())
+    asked = await hub.say("/preview approve")
+    await hub.reacted(asked, "confused")
+    assert unheard.pull.head in hub.answer(asked)
+    assert await hub.preview() is None
+
+
+async def test_an_approval_in_the_minute_of_the_question_has_not_read_it(hub: Hub) -> None:
+    first = hub.changed(fork=True, author="eve")
+    await hub.hear(first)
+    await hub.asks_about(first.pull.head)
+    hasty = await hub.say("/preview approve", at=datetime.now(UTC) + timedelta(seconds=50))
+    await hub.reacted(hasty, "confused")
+    assert f"/preview approve {first.pull.head}" in hub.answer(hasty)
+    await hub.reacted(await hub.say(f"/preview approve {first.pull.head}"), "+1")
+    await hub.live(first.pull.head)
+
+
+async def test_a_host_that_does_not_know_of_a_label_yet_is_asked_again(hub: Hub) -> None:
+    first = hub.changed(fork=True, author="eve")
+    await hub.hear(first)
+    await hub.asks_about(first.pull.head)
+    labelled = hub.label("approve-preview")
+    late = hub.forge.labelled_by.popitem()
+    await hub.hear(labelled)
+    await until(lambda: answered(hub, "labelled"))
+    hub.forge.labelled_by.update([late])
+    await hub.live(first.pull.head)
 
 
 async def test_a_label_that_is_on_is_asked_about_once(hub: Hub) -> None:
@@ -293,7 +349,7 @@ async def test_a_label_that_is_on_is_asked_about_once(hub: Hub) -> None:
     for _ in range(3):
         await hub.resync()
     assert hub.forge.calls.count("labelled") <= 2
-    assert await hub.preview() is None
+    assert (await hub.told()).marks == ()
 
 
 async def answered(hub: Hub, call: str) -> bool:
