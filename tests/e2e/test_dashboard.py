@@ -13,12 +13,19 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from e2e.server import Server
+from e2e.server import Server, served
 from github_standin.github import GitHub
 from github_standin.repository import Repository
 from github_standin.server import standing_in
 
 OFFLINE = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server]:
+    """A server of its own, with no project and no connection."""
+    async with served(tmp_path_factory.mktemp("dashboard") / "home") as server:
+        yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -213,10 +213,12 @@ async def test_the_mission(
 
         asked = pull.comment("/preview logs", by=github.user("ali"))
         await until(
-            lambda: any(f"answer {asked.id} " in each.body for each in pull.comments),
+            lambda: any(f"answer shop {asked.id} " in each.body for each in pull.comments),
             lambda: [each.body for each in pull.comments],
         )
-        answer = next(each.body for each in pull.comments if f"answer {asked.id} " in each.body)
+        answer = next(
+            each.body for each in pull.comments if f"answer shop {asked.id} " in each.body
+        )
         assert "post-deploy | " in answer
         assert "web | " in answer
 
