@@ -79,7 +79,10 @@ async def deaf(kind: str, headers: Mapping[str, str], body: bytes) -> bool | Non
 
 
 Hosts = Callable[[], Awaitable[Sequence[tuple[StoredForge, Forge]]]]
-"""The connected code hosts, each with its client."""
+"""The connected code hosts, each with its client.
+
+Whoever connects one asks, so that webhooks of it are known from then on.
+"""
 
 
 async def alone() -> Sequence[tuple[StoredForge, Forge]]:

@@ -37,6 +37,7 @@ async def connected(
             return steps.connected(attempt)
         try:
             await register(control.store, attempt, code)
+            await control.hosts()
         except Unavailable as error:
             return steps.unavailable(error)
         except (BadInput, Refused) as error:

@@ -52,6 +52,7 @@ async def connect(
         webhook=webhook,
         address=public if body.address else None,
     )
+    await control.hosts()
     return AttemptView(state="connected", connection=_connection(stored, control))
 
 
