@@ -10,6 +10,7 @@
 #   BRANCH        branch to bring live
 #   WORK          folder for clone, environment, uv's cache, log and process id
 #   POSTGRES_URL  administrator's URL, postgresql://user:password@host:port/database
+#   POSTGRES_AT   host:port of the same server, for the app
 #   REDIS_URL     with the number of the database to use, redis://host:port/1
 #   PORT          where the app listens, on 127.0.0.1
 #   MODE          cold: starts with nothing, not even uv's cache; warm (default): reuses what is there
@@ -105,8 +106,7 @@ up() {
   fi
   mkdir -p "$WORK"
 
-  local server="${POSTGRES_URL##*@}"
-  export DATABASE_URL="postgresql+asyncpg://$NAME:$NAME@${server%%/*}/$NAME"
+  export DATABASE_URL="postgresql+asyncpg://$NAME:$NAME@$POSTGRES_AT/$NAME"
   export REDIS_URL PORT PREVIEW_URL="http://127.0.0.1:$PORT" DB_POOL_SIZE=5
   export SECRET_KEY=preview-only-not-for-production API_V1_PREFIX=/api/v1
   export CORS_ORIGINS="[\"$PREVIEW_URL\", \"http://localhost:3000\"]"

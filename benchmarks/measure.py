@@ -26,8 +26,8 @@ def push_to_live(folder: Path, tell: Tell) -> Result:
     """Cold and warm, ours and the bare tools in turn: medians, with our stages and their steps."""
     repository = Repository(folder / "shop")
     cold: list[tuple[float, float]] = []
-    with data_services(folder / "bare-services") as (postgres, redis):
-        bare = Bare(folder / "bare", repository.path, postgres, redis)
+    with data_services(folder / "bare-services") as services:
+        bare = Bare(folder / "bare", repository.path, services)
         for number in range(COLD_ROUNDS):
             tell(f"cold {number + 1} of {COLD_ROUNDS}")
             theirs = bare.up("cold")["total"]
