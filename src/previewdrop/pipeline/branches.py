@@ -41,6 +41,11 @@ class Branches:
             self._missing.add((project.id, branch))
         self._errands.soon(project.id, branch)
 
+    def forget(self, project: Project) -> None:
+        """What was seen of its branches counts no more, so that they come back as they are."""
+        for key in [key for key in self._compared if key[0] == project.id]:
+            del self._compared[key]
+
     async def resync(self, project: Project) -> None:
         """Looks at the branches that moved, came or went, as the repository lists them.
 
@@ -96,7 +101,8 @@ class Branches:
             # It may be that nobody lets us in.
             log.info("branch %s: %s", branch, error)
             if row is not None and missing:
-                await store.previews.unwant(row.preview.id)
+                await store.previews.unwant(row.preview.id, forget=True)
+                self._compared.pop((project_id, branch), None)
                 await self._operations.changed(row.preview.id)
             return
         if not _ruled(project, branch):

@@ -76,7 +76,14 @@ class CodeHosts:
             if preview_id is None:
                 await self.resync.tell()
             else:
-                await self.reporter.changed(preview_id)
+                await self._changed(preview_id)
+
+    async def _changed(self, preview_id: int) -> None:
+        """Its pull request is decided of and told of, if it has one: a mark may have come too."""
+        row = await self._shop.store.previews.by_id(preview_id)
+        if row.preview.number is not None and row.project.forge_id is not None:
+            self._settle.soon(row.project.id, row.preview.number)
+            self.reporter.soon(row.project.id, row.preview.number)
 
     async def _concerned(self, pull: PullRow) -> bool:
         row = await self._shop.store.previews.of_pull(pull.project.id, pull.pull.number)

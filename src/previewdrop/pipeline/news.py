@@ -12,6 +12,7 @@ from previewdrop.report.status import (
     EnvironmentStatus,
     commit_status,
     environment_status,
+    overtaken,
 )
 from previewdrop.store.pulls import PullRow
 
@@ -24,6 +25,14 @@ def status_news(pull: PullRow, facts: Facts) -> CommitStatus | None:
         # Nothing waits for ever for a preview that there will not be.
         told = commit_status(replace(facts, removal=Removal(done=False), live=None))
     return told if told and _is_news(pull, "status", told) else None
+
+
+def overtaken_news(pull: PullRow, facts: Facts) -> CommitStatus | None:
+    """The status of the commit that was told to be pending, if another one is the newest now."""
+    pending = pull.row.told.get("pending")
+    if pending in (None, facts.head):
+        return None
+    return overtaken(_led_to_page(pull, facts), pending)
 
 
 def environment_news(pull: PullRow, facts: Facts) -> EnvironmentStatus | None:
@@ -45,8 +54,13 @@ def comment_news(pull: PullRow, facts: Facts) -> str | None:
 
 def writes(pull: PullRow, facts: Facts) -> int:
     """How many writes it takes to tell all of it: a deployment is made, and then stands somehow."""
-    told = status_news(pull, facts), environment_news(pull, facts), comment_news(pull, facts)
-    return sum(count for news, count in zip(told, (1, 2, 1), strict=True) if news is not None)
+    told = (
+        (1, overtaken_news(pull, facts)),
+        (1, status_news(pull, facts)),
+        (2, environment_news(pull, facts)),
+        (1, comment_news(pull, facts)),
+    )
+    return sum(count for count, news in told if news is not None)
 
 
 def page(pull: PullRow) -> str | None:

@@ -117,7 +117,9 @@ class PullRequests:
             await self._shop.store.pulls.take(project.id, ended(row.pull))
             self._settle.soon(project.id, row.pull.number)
         await self._shop.store.forges.marked(project.id, None)
+        self._branches.forget(project)
         for row in await self._shop.store.previews.all(project.name):
             if row.preview.present:
-                await self._shop.store.previews.unwant(row.preview.id)
+                branch = row.preview.number is None
+                await self._shop.store.previews.unwant(row.preview.id, forget=branch)
                 await self._changed(row.preview.id)

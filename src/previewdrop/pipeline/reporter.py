@@ -20,6 +20,7 @@ from previewdrop.pipeline.news import (
     comment_news,
     digest,
     environment_news,
+    overtaken_news,
     page,
     status_news,
     writes,
@@ -28,6 +29,7 @@ from previewdrop.pipeline.pace import Pace, Rank
 from previewdrop.pipeline.report_facts import facts_of
 from previewdrop.report.comment import mark
 from previewdrop.report.facts import Facts
+from previewdrop.report.status import CommitStatus, Standing
 from previewdrop.store.pulls import PullRow
 
 log = logging.getLogger(__name__)
@@ -60,12 +62,6 @@ class Reporter:
         self._errands = Errands[int]("report of pull request", self._report)
         self.soon = self._errands.soon
         self.close = self._errands.close
-
-    async def changed(self, preview_id: int) -> None:
-        """A preview changed: its pull request is told of it, if it has one."""
-        row = await self._shop.store.previews.by_id(preview_id)
-        if row.preview.number is not None and row.project.forge_id is not None:
-            self.soon(row.project.id, row.preview.number)
 
     async def _report(self, project_id: int, number: int) -> float | None:
         await asyncio.sleep(_SETTLE)
@@ -136,13 +132,14 @@ class Reporter:
             await self._keep(pull, {"over": _over(pull, facts)})
 
     async def _tell_status(self, pull: PullRow, place: Place, facts: Facts) -> None:
+        if (former := overtaken_news(pull, facts)) is not None:
+            await place.forge.status(place.repository, _status(former))
+            await self._keep(pull, {"pending": None})
         told = status_news(pull, facts)
         if told is None:
             return
-        verdict = Verdict(told.standing)
-        status = Status(told.commit, told.context, verdict, told.description, told.url)
-        await place.forge.status(place.repository, status)
-        pending = told.commit if verdict is Verdict.PENDING else None
+        await place.forge.status(place.repository, _status(told))
+        pending = told.commit if told.standing is Standing.PENDING else None
         await self._keep(pull, {"status": digest(told), "pending": pending})
 
     async def _tell_environment(self, pull: PullRow, place: Place, facts: Facts) -> None:
@@ -212,6 +209,11 @@ def _over(pull: PullRow, facts: Facts) -> bool:
     removed = facts.removal is None or facts.removal.done
     wanted = pull.pull.open and pull.project.present
     return not wanted and facts.desired is None and facts.live is None and removed
+
+
+def _status(told: CommitStatus) -> Status:
+    verdict = Verdict(told.standing)
+    return Status(told.commit, told.context, verdict, told.description, told.url)
 
 
 def _asks(pull: PullRow) -> str | None:

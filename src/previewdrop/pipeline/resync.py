@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +27,9 @@ _COMMANDS_WAIT = timedelta(days=1)
 _LISTED_WITHIN = timedelta(minutes=2)
 """By then a comment is in the lists of its host, whose clock is ours but for seconds."""
 
+MISSING_FOR = 60.0
+"""Seconds after which a repository that is still out of reach loses its previews."""
+
 DELIVERIES_KEPT = 14
 """Days. GitHub repeats a webhook call by hand for three at the most."""
 
@@ -47,7 +51,7 @@ class Resync:
         self._branches = branches
         self._report = report
         self._rounds = 0
-        self._missing: set[int] = set()
+        self._missing: dict[int, float] = {}
 
     async def run(self) -> None:
         """Works until cancelled; what fails is logged and tried again next time."""
@@ -125,13 +129,16 @@ class Resync:
         except Refused as refused:
             if not refused.missing:
                 raise
-            # Twice, because hosts say so also when they only think that they do not know us.
-            if project.id in self._missing:
+            # Hosts say so also when they only think that they do not know us.
+            now = time.monotonic()
+            first = self._missing.get(project.id)
+            if first is None:
+                self._missing[project.id] = now
+            elif now - first >= MISSING_FOR:
                 log.warning("%s is out of reach: its previews are removed", project.name)
                 await self._pulls.leave(project)
-            self._missing.add(project.id)
             return
-        self._missing.discard(project.id)
+        self._missing.pop(project.id, None)
         await self._tell(project)
         await self._listen(project, place)
         await self._branches.resync(project)

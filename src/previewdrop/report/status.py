@@ -70,6 +70,14 @@ def commit_status(facts: Facts) -> CommitStatus | None:
     )
 
 
+def overtaken(facts: Facts, commit: str) -> CommitStatus:
+    """The status of a commit that waited, and is not the newest any more."""
+    sentence = "A newer commit took its place."
+    return CommitStatus(
+        commit, f"previewdrop/{facts.project}", Standing.FAILURE, sentence, facts.details_url
+    )
+
+
 def environment_status(facts: Facts) -> EnvironmentStatus | None:
     """What is told of the newest deployment; None while there is none to tell of.
 

@@ -94,6 +94,7 @@ class Previews:
         mine = and_(Preview.branch == branch, Preview.number.is_(None))
         query = _rows().where(
             Project.name == project,
+            Project.gone_at.is_(None),
             Preview.state != PreviewState.REMOVED,
             mine if number is None else Preview.number == number,
         )
@@ -131,17 +132,20 @@ class Previews:
                 preview.reset_wanted = preview.generation
             await tell(session, preview_id)
 
-    async def unwant(self, preview_id: int) -> None:
-        """Records that a preview should be gone."""
+    async def unwant(self, preview_id: int, *, forget: bool = False) -> None:
+        """Records that a preview should be gone. With `forget` it may come back at that commit."""
         async with self._database.transaction() as session:
             preview = await session.get_one(Preview, preview_id, with_for_update=True)
             if preview.present:
                 preview.present = False
                 preview.generation += 1
+            if forget:
+                preview.commit = None
             await tell(session, preview_id)
 
     async def named(self, project: str, slug: str) -> PreviewRow:
-        query = _rows().where(Project.name == project, Preview.slug == slug)
+        here = Project.name == project, Project.gone_at.is_(None)
+        query = _rows().where(*here, Preview.slug == slug)
         async with self._database.transaction() as session:
             found = (await session.execute(query)).first()
         if found is None or found[0].state == PreviewState.REMOVED:
@@ -160,7 +164,7 @@ class Previews:
         """Previews that are not removed, by project and age."""
         query = _rows().where(Preview.state != PreviewState.REMOVED)
         if project is not None:
-            query = query.where(Project.name == project)
+            query = query.where(Project.name == project, Project.gone_at.is_(None))
         query = query.order_by(Project.name, Preview.id)
         async with self._database.transaction() as session:
             return [PreviewRow(*row) for row in await session.execute(query)]

@@ -21,12 +21,14 @@ from previewdrop.forge.events import (
     BranchDeleted,
     BranchPushed,
     CommentDeleted,
+    InstallationJoined,
     InstallationLeft,
     PullChanged,
     RepositoryLeft,
     RepositoryMoved,
 )
 from previewdrop.misbehaviour import Misbehaviour
+from previewdrop.pipeline import resync
 from previewdrop.pipeline.news import digest
 from previewdrop.pipeline.operations import LiveOperations
 from previewdrop.pipeline.reporter import Reporter
@@ -921,7 +923,9 @@ async def test_a_renamed_repository_is_followed(hub: Hub) -> None:
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("kind", ["repository", "installation"])
-async def test_what_is_out_of_reach_has_no_previews(hub: Hub, kind: str, lost: bool) -> None:
+async def test_what_is_out_of_reach_has_no_previews(
+    hub: Hub, kind: str, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await hub.hear(hub.changed())
     await hub.says("🚀")
     hub.forge.known.clear()
@@ -930,6 +934,11 @@ async def test_what_is_out_of_reach_has_no_previews(hub: Hub, kind: str, lost: b
         row = await hub.preview()
         assert row is not None
         assert row.preview.present
+        await hub.resync()
+        row = await hub.preview()
+        assert row is not None
+        assert row.preview.present
+        monkeypatch.setattr(resync, "MISSING_FOR", 0.0)
         await hub.resync()
     elif kind == "repository":
         await hub.hear(RepositoryLeft(hub.repository))
@@ -941,6 +950,54 @@ async def test_what_is_out_of_reach_has_no_previews(hub: Hub, kind: str, lost: b
     row = await hub.preview()
     assert row is not None
     assert not row.preview.present
+
+
+async def test_branches_come_back_with_the_app(hub: Hub) -> None:
+    await hub.store.projects.change("shop", {"github.branches": ["main"]})
+    await hub.resync()
+
+    async def live() -> bool:
+        rows = await hub.store.previews.all("shop")
+        return [each.preview.state for each in rows] == ["ready"]
+
+    async def none() -> bool:
+        return await hub.store.previews.all("shop") == []
+
+    await until(live)
+    await hub.hear(InstallationLeft(INSTALLATION))
+    await until(none)
+    await hub.hear(InstallationJoined(INSTALLATION))
+    await hub.resync()
+    await until(live)
+
+
+async def test_a_commit_that_is_overtaken_waits_no_more(hub: Hub) -> None:
+    hub.plant.builder.misbehave(Misbehaviour.SLOW, call="ensure", times=1)
+    first = hub.changed()
+    await hub.hear(first)
+    await until(lambda: has_status(hub, first.pull.head, Verdict.PENDING))
+    second = hub.changed(hub.commit())
+    await hub.hear(second)
+    hub.plant.builder.behave()
+    await hub.live(second.pull.head)
+    await until(lambda: has_status(hub, second.pull.head, Verdict.SUCCESS))
+    await until(lambda: has_status(hub, first.pull.head, Verdict.FAILURE))
+    status = hub.forge.statuses[REPOSITORY, first.pull.head, "previewdrop/shop"]
+    assert status.description == "A newer commit took its place."
+
+
+async def test_a_name_that_is_used_again_is_of_the_new_project(hub: Hub) -> None:
+    opened = hub.changed()
+    await hub.hear(opened)
+    await hub.says("🚀")
+    hub.forge.misbehave(Misbehaviour.UNAVAILABLE, call="comment")
+    await hub.remove_project()
+    await until(lambda: name_is_free(hub))
+    await hub.store.projects.add("shop", str(hub.plant.repository), {})
+    made = await hub.store.previews.want("shop", "feature", opened.pull.head, NUMBER)
+    found = await hub.store.previews.named("shop", f"pr-{NUMBER}")
+    assert found.preview.id == made.id
+    hub.forge.behave()
 
 
 async def test_a_project_that_is_removed_is_told_of(hub: Hub) -> None:

@@ -11,9 +11,8 @@ from previewdrop.domain.commands import Verb
 from previewdrop.domain.errors import Conflict
 from previewdrop.domain.pulls import Mark
 from previewdrop.store.pulls import PullRow
-from previewdrop.store.tables import Project
 from previewdrop.web.api.depends import ControlDep, NamedPreview, show, show_again
-from previewdrop.web.api.pulls import agreed, deploy_mark
+from previewdrop.web.api.pulls import agreed, deploy_mark, pull_now
 from previewdrop.web.api.schema import (
     ConnectionView,
     DeploymentView,
@@ -43,10 +42,10 @@ async def want_preview(project: str, body: PreviewRequest, control: ControlDep) 
     """Asks for a preview of a branch or pull request.
 
     Deploys unless the commit is live already, or touches nothing that `watch` names. For a pull
-    request that a code host told of it is as the command `/preview` there.
+    request on a connected code host it is as the command `/preview` there.
     """
     owner = await control.store.projects.named(project)
-    pull = await _told(control, owner, body.number)
+    pull = await pull_now(control, owner, body.number)
     if pull is not None:
         return await _want_pull(pull, body, control)
     commit = await control.operations.resolve(owner, body.branch, body.commit)
@@ -102,27 +101,19 @@ async def show_connection(row: NamedPreview, control: ControlDep) -> ConnectionV
     )
 
 
-async def _told(control: Control, project: Project, number: int | None) -> PullRow | None:
-    """The pull request of that number, if a code host told of it."""
-    if project.forge_id is None or number is None:
-        return None
-    return await control.store.pulls.of(project.id, number)
-
-
 async def _want_pull(pull: PullRow, body: PreviewRequest, control: Control) -> PreviewView:
-    store, operations, project = control.store, control.operations, pull.project
-    number, branch, mark = pull.pull.number, pull.pull.branch, deploy_mark(pull)
+    store, project, mark = control.store, pull.project, deploy_mark(pull)
+    number, branch = pull.pull.number, pull.pull.branch
     shown = agreed(pull, mark, body.branch)
-    commit = shown.commit
-    if pull.pull.fork is False:  # What was pushed may be newer than what was told.
-        commit = await operations.resolve(project, branch, body.commit)
-    row = await store.previews.existing(project.name, branch, number)
-    if row is not None and not await operations.concerned(row, commit):
-        return await show(control, row)
+    if body.commit is not None and not shown.commit.startswith(body.commit.lower()):
+        raise Conflict(
+            f"Pull request {number} shows {shown.commit[:7]}, not {body.commit[:7]}.",
+            "Push it, or leave out the commit.",
+        )
     await store.pulls.say(project.id, number, mark)
     want = store.previews.want
-    preview = await want(project.name, branch, commit, number, secrets=shown.secrets)
-    await operations.changed(preview.id)
+    preview = await want(project.name, branch, shown.commit, number, secrets=shown.secrets)
+    await control.operations.changed(preview.id)
     return await show_again(control, preview.id)
 
 

@@ -6,9 +6,39 @@ from datetime import UTC, datetime
 
 from previewdrop.config.pull_rules import pull_rules
 from previewdrop.domain.commands import Verb
-from previewdrop.domain.errors import Conflict
+from previewdrop.domain.errors import Conflict, NotFound, Unavailable
 from previewdrop.domain.pulls import Mark, Show, wanted
+from previewdrop.forge.events import Repository
 from previewdrop.store.pulls import PullRow
+from previewdrop.store.tables import Project
+from previewdrop.web.ports import Control
+
+
+async def pull_now(control: Control, project: Project, number: int | None) -> PullRow | None:
+    """The pull request as its host tells it now, or as it is known while the host is silent.
+
+    None where there is no host, or nothing is known. NotFound for one that the host does not have.
+    """
+    if number is None or project.forge_id is None or project.repository is None:
+        return None
+    forges = {stored.id: forge for stored, forge in await control.hosts()}
+    forge = forges.get(project.forge_id)
+    if forge is None:
+        return await control.store.pulls.of(project.id, number)
+    repository = Repository(
+        id=project.repository,
+        name=project.repository_name or "",
+        url=project.source,
+        installation=project.installation,
+    )
+    try:
+        now = await forge.pull(repository, number)
+    except Unavailable:
+        return await control.store.pulls.of(project.id, number)
+    if now is None:
+        raise NotFound(f"{repository.name} has no pull request {number}.", "Leave out `--number`.")
+    await control.store.pulls.take(project.id, now)
+    return await control.store.pulls.of(project.id, number)
 
 
 def deploy_mark(pull: PullRow) -> Mark:
