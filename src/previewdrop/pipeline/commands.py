@@ -17,7 +17,7 @@ from previewdrop.pipeline.settle import Settle, answered, decided
 from previewdrop.report.answers import answer_mark, approval_text, help_text, logs_text
 from previewdrop.store.previews import PreviewRow
 from previewdrop.store.pulls import PullRow
-from previewdrop.store.tables import Ask
+from previewdrop.store.tables import Ask, Project
 
 log = logging.getLogger(__name__)
 
@@ -53,20 +53,24 @@ class Commands:
     async def once(self) -> bool:
         """Does what waits; False if something has to be tried again."""
         try:
-            asks = await self._shop.store.asks.waiting()
-            done = [await self._guarded(ask) for ask in asks]
+            silent: set[int | None] = set()
+            for ask in await self._shop.store.asks.waiting():
+                project = await self._shop.store.projects.by_id(ask.project_id)
+                # One host that is away must not keep the commands on others waiting.
+                if project.forge_id not in silent and not await self._guarded(ask, project):
+                    silent.add(project.forge_id)
         except PreviewDropError as error:
             log.warning("commands: %s", error)
             return False
         except Exception:
             log.exception("commands broke")
             return False
-        return all(done)
+        return not silent
 
-    async def _guarded(self, ask: Ask) -> bool:
+    async def _guarded(self, ask: Ask, project: Project) -> bool:
         """False for what has to be tried again."""
         try:
-            await self._do(ask)
+            await self._do(ask, project)
         except Unavailable as error:
             log.warning("command of %s: %s", ask.author, error)
             return False
@@ -77,8 +81,7 @@ class Commands:
         await self._shop.store.asks.done(ask.id)
         return True
 
-    async def _do(self, ask: Ask) -> None:
-        project = await self._shop.store.projects.by_id(ask.project_id)
+    async def _do(self, ask: Ask, project: Project) -> None:
         place = await self._shop.hosts.of(project)
         if place is None:
             return

@@ -72,23 +72,27 @@ class Resync:
                 continue
 
     async def once(self, *, whole: bool = True) -> None:
-        """One round; what fails for one project is logged and does not keep the others waiting.
+        """One round, of all hosts at the same time.
 
         `whole` asks for everything anew, else hosts are asked only whether lists changed.
         """
         await self._shop.store.pulls.forget_deliveries(DELIVERIES_KEPT)
         await self._tell_of_forgotten()
-        for stored, forge in await self._shop.hosts.all():
+        hosts = await self._shop.hosts.all()
+        await asyncio.gather(*(self._look_at(stored.id, forge, whole) for stored, forge in hosts))
+
+    async def _look_at(self, forge_id: int, forge: Forge, whole: bool) -> None:
+        """One host; what fails for one of its projects does not keep the others waiting."""
+        try:
+            if whole:
+                await self._follow(forge_id, forge)
+        except PreviewDropError as error:
+            log.warning("resync of connection %s: %s", forge_id, error)
+        for project in await self._shop.store.forges.projects(forge_id):
             try:
-                if whole:
-                    await self._follow(stored.id, forge)
+                await self._look(project, whole=whole)
             except PreviewDropError as error:
-                log.warning("resync of %s: %s", stored.url, error)
-            for project in await self._shop.store.forges.projects(stored.id):
-                try:
-                    await self._look(project, whole=whole)
-                except PreviewDropError as error:
-                    log.warning("resync of %s: %s", project.name, error)
+                log.warning("resync of %s: %s", project.name, error)
 
     async def tell(self) -> None:
         """Whatever is known is compared with what is wanted and was told, without the hosts."""

@@ -17,7 +17,7 @@ from previewdrop.domain.pull import Pull, newer, undecided
 from previewdrop.domain.pulls import Expiry, Mark
 from previewdrop.domain.reasons import Reason
 from previewdrop.store.database import StateDatabase
-from previewdrop.store.tables import Delivered, Json, Preview, Project, PullRequest
+from previewdrop.store.tables import Ask, Delivered, Json, Preview, Project, PullRequest
 
 _PULL = TypeAdapter(Pull)
 _MARK = TypeAdapter(Mark)
@@ -232,10 +232,11 @@ class Pulls:
             return await session.scalar(query) is not None
 
     async def forget_deliveries(self, days: int) -> None:
-        """Hosts repeat calls for a few days at the most."""
-        old = Delivered.at < func.now() - text(f"interval '{int(days)} days'")
+        """Hosts repeat calls for a few days at the most; commands that are done go with them."""
+        since = func.now() - text(f"interval '{int(days)} days'")
         async with self._database.transaction() as session:
-            await session.execute(delete(Delivered).where(old))
+            await session.execute(delete(Delivered).where(Delivered.at < since))
+            await session.execute(delete(Ask).where(Ask.done, Ask.at < since))
 
     async def _change(
         self,
