@@ -125,6 +125,8 @@ class Reporter:
                 if error.seconds is not None:
                     break
             except PreviewDropError as error:
+                # A permission that is missing must not use up what the others may write.
+                self._paces[pull.project.forge_id].unwritten(1)
                 log.warning("report of pull request %s: %s", pull.pull.number, error)
         if failed is not None:
             raise failed
