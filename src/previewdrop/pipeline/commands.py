@@ -53,19 +53,23 @@ class Commands:
     async def once(self) -> bool:
         """Does what waits; False if something has to be tried again."""
         try:
-            silent: set[int | None] = set()
+            hosts: dict[int | None, list[tuple[Ask, Project]]] = {}
             for ask in await self._shop.store.asks.waiting():
                 project = await self._shop.store.projects.by_id(ask.project_id)
-                # One host that is away must not keep the commands on others waiting.
-                if project.forge_id not in silent and not await self._guarded(ask, project):
-                    silent.add(project.forge_id)
+                hosts.setdefault(project.forge_id, []).append((ask, project))
+            # One host that is away must not keep the commands on others waiting.
+            done = await asyncio.gather(*map(self._in_turn, hosts.values()))
         except PreviewDropError as error:
             log.warning("commands: %s", error)
             return False
         except Exception:
             log.exception("commands broke")
             return False
-        return not silent
+        return all(done)
+
+    async def _in_turn(self, asks: list[tuple[Ask, Project]]) -> bool:
+        """Those of one host; none waits for another one to succeed."""
+        return all([await self._guarded(*each) for each in asks])
 
     async def _guarded(self, ask: Ask, project: Project) -> bool:
         """False for what has to be tried again."""
